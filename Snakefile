@@ -1,0 +1,44 @@
+"""xlmerge: when does merging per-language models beat the best single one? This file is the map."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if not workflow.config_settings.configfiles:  # a preset is complete: it must not be merged with the default run
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/base.smk"
+include: "rules/finetune.smk"
+include: "rules/nxn.smk"
+include: "rules/similarity.smk"
+include: "rules/selection.smk"
+include: "rules/merge.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+# Every lasting artefact is a target by itself: a job that failed in an earlier invocation must not be forgotten.
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        rules.data.input,
+        rules.models.input,
+        rules.nxn.input,
+        rules.similarity.input,
+        rules.selection.input,
+        rules.merges.input,
+        rules.evaluation.input,
+        rules.report.input,
+
+
+onstart:
+    hold_run_lock()
+
+
+onsuccess:
+    print(f"\nThe report: {P.report}/report.md")

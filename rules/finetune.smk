@@ -1,0 +1,40 @@
+# Needs: θ₀, a locale's training and validation examples. Makes: its model as a task vector, training history, digest.
+
+
+rule finetune:
+    input:
+        base=ancient(P.base),
+        base_digest=P.base_digest,
+        train=ancient(P.examples.replace("{split}", "train")),
+        train_digest=P.examples_digest.replace("{split}", "train"),
+        validation=ancient(P.examples.replace("{split}", "validation")),
+        validation_digest=P.examples_digest.replace("{split}", "validation"),
+    output:
+        model=P.model,
+        digest=P.model_digest,
+        training=P.training,
+        info=P.model_info,
+    params:
+        settings=lambda w: stable(
+            {
+                "finetune": S.run.finetune.model_dump(exclude={"threads"}),
+                "locale": w.locale,
+                "seed": int(w.seed),
+                "cache": P.cache,
+                "code": fingerprint("models.training"),
+            }
+        ),
+        code=fingerprint("finetune_model"),
+    threads: S.run.finetune.threads
+    log:
+        log_path("finetune", "{locale}-seed{seed}"),
+    conda:
+        ENVIRONMENT
+    script:
+        f"{SCRIPTS}/finetune_model.py"
+
+
+rule models:
+    localrule: True
+    input:
+        expand([P.model, P.model_digest], locale=LOCALES, seed=SEEDS),

@@ -1,0 +1,74 @@
+# Needs: every model, every locale's validation and test examples. Makes: rows of logits and the NxN matrices.
+
+
+def evaluation_data(locales):
+    """Inputs of a job that scores locales: tables in order only, digests decide."""
+    return {
+        f"{split}_{kind}": (ancient if kind == "tables" else list)(expand(template, locale=locales, split=split))
+        for split in ("test", "validation")
+        for kind, template in (("tables", P.examples), ("digests", P.examples_digest))
+    }
+
+
+def scoring_settings():
+    """What shapes scores besides model and data, and where the cell cache is."""
+    return {
+        "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
+        "code": fingerprint("evaluation.score_checkpoint"),
+        "cache": f"{P.cache}/cells",
+    }
+
+
+rule row:
+    input:
+        **evaluation_data(LOCALES),
+        base=ancient(P.base),
+        base_digest=P.base_digest,
+        model=ancient(P.model),
+        model_digest=P.model_digest,
+    output:
+        test=P.row_test,
+        validation=P.row_validation,
+        cells=P.row_cells,
+        digest=P.row_digest,
+        info=P.row_info,
+    params:
+        settings=lambda w: stable(
+            {"locales": LOCALES, "locale": w.locale, "seed": int(w.seed), "scoring": scoring_settings()}
+        ),
+        code=fingerprint("evaluate_row"),
+    threads: S.run.evaluation.threads
+    log:
+        log_path("row", "{locale}-seed{seed}"),
+    conda:
+        ENVIRONMENT
+    script:
+        f"{SCRIPTS}/evaluate_row.py"
+
+
+rule matrix:
+    localrule: True
+    input:
+        cells=expand(P.row_cells, locale=LOCALES, seed=SEEDS),
+    output:
+        cells=P.cells,
+        test=P.matrix_test,
+        validation=P.matrix_validation,
+        test_by_seed=expand(P.seed_matrix_test, seed=SEEDS),
+        validation_by_seed=expand(P.seed_matrix_validation, seed=SEEDS),
+    params:
+        settings=stable({"locales": LOCALES, "seeds": SEEDS}),
+        code=fingerprint("collect_matrix"),
+    log:
+        log_path("matrix", "matrix"),
+    conda:
+        ENVIRONMENT
+    script:
+        f"{SCRIPTS}/collect_matrix.py"
+
+
+rule nxn:
+    localrule: True
+    input:
+        expand([P.row_test, P.row_validation, P.row_digest], locale=LOCALES, seed=SEEDS),
+        rules.matrix.output,

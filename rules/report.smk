@@ -1,0 +1,7 @@
+# Needs: everything measured. Makes: the report.
+
+
+rule report:
+    localrule: True
+    input:
+        [],

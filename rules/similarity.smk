@@ -1,0 +1,37 @@
+# Needs: language codes, or the validation matrix of a seed. Makes: one matrix per similarity type and seed.
+
+
+def similarity_inputs(w):
+    needs = load("similarity measure", S.measures[w.measure][0]).NEEDS
+    return {"validation": P.seed_matrix_validation.format(seed=w.seed)} if needs == "validation_matrix" else {}
+
+
+rule similarity_matrix:
+    localrule: True
+    input:
+        unpack(similarity_inputs),
+    output:
+        matrix=P.similarity,
+        info=P.similarity_info,
+    params:
+        settings=lambda w: stable(
+            {
+                "measure": S.measures[w.measure][0],
+                "parameters": S.measures[w.measure][1],
+                "locales": LOCALES,
+                "languages": S.languages,
+            }
+        ),
+        code=lambda w: fingerprint("compute_similarity", resolve("similarity measure", S.measures[w.measure][0])),
+    log:
+        log_path("similarity", "{measure}-seed{seed}"),
+    conda:
+        ENVIRONMENT
+    script:
+        f"{SCRIPTS}/compute_similarity.py"
+
+
+rule similarity:
+    localrule: True
+    input:
+        expand(P.similarity, measure=S.measures, seed=SEEDS),

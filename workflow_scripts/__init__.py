@@ -1,0 +1,1 @@
+"""xlmerge: when does merging per-language models beat the best single one?"""

@@ -1,0 +1,18 @@
+"""θ₀ of a run: encoder and seeded head."""
+
+from typing import Any
+
+from workflow_scripts.core.digests import write_digest
+from workflow_scripts.core.job import run_job
+from workflow_scripts.models.base import base_digest, build_base
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
+    """Write the folder and its digest."""
+    base = settings["base"]
+    build_base(base["name"], base["revision"], settings["labels"], base["head_seed"], outputs["model"])
+    write_digest(outputs["digest"], base_digest(outputs["model"]))
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])

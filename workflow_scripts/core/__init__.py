@@ -1,0 +1,1 @@
+"""What every stage shares; nothing in here imports torch or pandas."""

@@ -1,0 +1,23 @@
+"""Errors that a user can act on: they say what is wrong, where, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class XlmergeError(Exception):
+    """A problem with the user's input or environment; printed without a traceback."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"``, or an empty string when nothing is close."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not near:
+        near = [k for k in known if k.lower() == word.lower()]
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """Return the message for a name that is not among the known ones."""
+    known = sorted(known)
+    return f"unknown {kind} {word!r}{did_you_mean(word, known)} (known: {', '.join(known)})"

@@ -1,0 +1,148 @@
+"""Experiments: what `ablations:` blocks expand to, one canonical form, one name each."""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from workflow_scripts.core import registry, signatures
+from workflow_scripts.core.config import Ablation, Experiment, Run
+from workflow_scripts.core.digests import digest_of
+from workflow_scripts.core.errors import XlmergeError, did_you_mean
+from workflow_scripts.core.validation import describe
+
+PLUGINS = (("method", "merge method"), ("selector", "selector"))
+
+
+@dataclass
+class ExperimentSpec:
+    """One experiment: a method, a selection, its parameters, and the targets that ask for it."""
+
+    settings: dict[str, Any]
+    targets: list[str] = field(default_factory=list)
+    ablations: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """Digest of the settings: equal experiments of several blocks collapse."""
+        return digest_of(self.settings)
+
+    @property
+    def name(self) -> str:
+        """Name for people and for paths; never parsed."""
+        return experiment_name(self.settings)
+
+
+def expand(run: Run) -> dict[str, ExperimentSpec]:
+    """Return the experiments of all ablations by name; duplicates collapse, their targets are united.
+
+    Raises
+    ------
+    XlmergeError
+        For an unknown key, method, measure, selector, parameter or target; the message names the block.
+    """
+    found: dict[str, ExperimentSpec] = {}
+    for block in run.ablations:
+        try:
+            for settings, targets in _expand_block(block, run):
+                spec = ExperimentSpec(settings)
+                spec = found.setdefault(spec.name, spec)
+                if spec.settings != settings:
+                    raise XlmergeError(f"two different experiments would be called {spec.name!r}")
+                spec.targets = [t for t in run.locales if t in {*spec.targets, *targets}]
+                if block.name not in spec.ablations:
+                    spec.ablations.append(block.name)
+        except XlmergeError as error:
+            raise XlmergeError(f"ablation {block.name!r}: {error}") from None
+        except ValidationError as error:
+            raise XlmergeError(f"ablation {block.name!r}: {describe(error)}") from None
+    return found
+
+
+def _expand_block(block: Ablation, run: Run) -> list[tuple[dict[str, Any], list[str]]]:
+    both = set(block.fixed) & set(block.sweep)
+    if both:
+        raise XlmergeError(f"{', '.join(sorted(both))} is both fixed and swept")
+    empty = [k for k, v in block.sweep.items() if not v]
+    if empty:
+        raise XlmergeError(f"sweep.{empty[0]} is an empty list")
+    rows = [
+        {**block.fixed, **dict(zip(block.sweep, values, strict=True))}
+        for values in itertools.product(*block.sweep.values())
+    ]
+    used: set[str] = set()
+    expanded = [_canonical(row, run, used) for row in rows]
+    unused = {k for row in rows for k in row} - used - set(Experiment.model_fields)
+    if unused:
+        raise XlmergeError(_unknown_key(sorted(unused)[0], rows))
+    return expanded
+
+
+def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings with all defaults filled in, and the targets; note which keys were of use."""
+    keys = Experiment(**{k: v for k, v in row.items() if k in Experiment.model_fields})
+    settings = keys.model_dump(exclude={"locales", "model_family"})
+    if not keys.include_target:
+        settings["target_similarity"] = 1.0  # of no use: must not make two experiments of one
+    for key, kind in PLUGINS:
+        registry.resolve(kind, settings[key])
+        known = signatures.parameter_names(kind, settings[key])
+        used |= known & set(row)
+        given = {k: row[k] for k in known & set(row)}
+        settings[f"{key}_parameters"] = signatures.parameters(kind, settings[key], given)
+    registry.resolve("similarity measure", measure_of(run, settings["similarity_type"])[0])
+    _check_family(keys.model_family, run)
+    return settings, _targets(keys.locales, run)
+
+
+def measure_of(run: Run, similarity_type: str) -> tuple[str, dict[str, Any]]:
+    """Return the measure and the given parameters behind a `similarity_type`."""
+    given = dict(run.similarity.get(similarity_type, {}))
+    return given.pop("measure", similarity_type), given
+
+
+def _check_family(family: str | None, run: Run) -> None:
+    if family is not None and family != run.base.name:
+        raise XlmergeError(
+            f"model_family is {family!r} but this run's base is {run.base.name!r}; use one run per base model"
+        )
+
+
+def _targets(locales: list[str] | None, run: Run) -> list[str]:
+    for locale in locales or []:
+        if locale not in run.locales:
+            raise XlmergeError(
+                f"target {locale!r} is not among the run's locales{did_you_mean(locale, run.locales)}"
+            )
+    return list(locales or run.locales)
+
+
+def _unknown_key(key: str, rows: list[dict[str, Any]]) -> str:
+    known = set(Experiment.model_fields)
+    for name, kind in PLUGINS:
+        for row in rows:
+            known |= signatures.parameter_names(kind, row.get(name, Experiment().model_dump()[name]))
+    return (
+        f"unknown key {key!r}{did_you_mean(key, known)} (experiment keys: "
+        f"{', '.join(sorted(Experiment.model_fields))}; parameters here: "
+        f"{', '.join(sorted(known - set(Experiment.model_fields))) or 'none'})"
+    )
+
+
+def experiment_name(settings: dict[str, Any]) -> str:
+    """Return the name of an experiment; parameters appear where they differ from their defaults."""
+    parts = [settings["method"], *_changed("merge method", settings["method"], settings["method_parameters"])]
+    parts += [settings["similarity_type"]]
+    selector = _changed("selector", settings["selector"], settings["selector_parameters"])
+    if settings["selector"] != "top_k":
+        parts.append(settings["selector"])
+    parts += [*selector, f"k{settings['num_languages']}", "inc" if settings["include_target"] else "exc"]
+    if settings["target_similarity"] != 1.0:
+        parts.append(f"target-{settings['target_similarity']}")
+    return "_".join(parts)
+
+
+def _changed(kind: str, name: str, values: dict[str, Any]) -> list[str]:
+    defaults = {k: f.default for k, f in signatures.parameter_model(kind, name).model_fields.items()}
+    return [f"{k}-{v}".replace("/", "-").replace(" ", "") for k, v in sorted(values.items()) if v != defaults[k]]

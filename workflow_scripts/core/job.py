@@ -1,0 +1,72 @@
+"""How every job of the workflow runs: threads, log, clean errors, provenance, death with its parent."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.provenance import Stopwatch, sidecar
+
+
+def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
+    """Call ``main(inputs, outputs, settings, threads)`` as a job of the workflow.
+
+    ``settings`` is the decoded JSON of the param of that name. What `main` returns goes into the sidecar (the output
+    named ``info``), beside the settings, versions, times and input digests. Output goes into the log file. An `XlmergeError` is shown as one message
+    without a traceback.
+    """
+    die_with_parent()
+    outputs = dict(snakemake.output.items())
+    inputs = dict(snakemake.input.items())
+    params = dict(snakemake.params.items())
+    settings = {**params, **json.loads(params.pop("settings"))}
+    watch = Stopwatch()
+    with logged(str(snakemake.log[0]) if snakemake.log else None):
+        try:
+            facts = main(inputs, outputs, settings, snakemake.threads)
+        except XlmergeError as error:
+            print(f"xlmerge: error in {snakemake.rule}: {error}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
+    if "info" in outputs:
+        write_json(outputs["info"], sidecar(snakemake.rule, settings, inputs, watch, facts or {}))
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when the one that started it dies, so that no job outlives its head."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() == 1:  # the parent died before the call above
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def logged(path: str | None) -> Iterator[None]:
+    """Send file descriptors 1 and 2 to the log file (Snakemake shows it when the job fails)."""
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    saved = [os.dup(1), os.dup(2)]
+    with open(path, "wb", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, copy in enumerate(saved, 1):
+                os.dup2(copy, descriptor)
+                os.close(copy)

@@ -1,0 +1,50 @@
+"""A plug-in's keyword-only arguments are its hyper-parameters: one declaration for schema, docs and checks.
+
+Example of a plug-in function::
+
+    def ties(tau, weights, *, density: Annotated[float, Field(gt=0, le=1, description="…")] = 0.2): ...
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from workflow_scripts.core import registry
+
+
+@cache
+def plugin_function(kind: str, name: str) -> Callable[..., Any]:
+    """Return the function of a plug-in: the one that bears the module's name."""
+    module = registry.load(kind, name)
+    return getattr(module, module.__name__.rsplit(".", 1)[1])
+
+
+@cache
+def parameter_model(kind: str, name: str) -> type[BaseModel]:
+    """Return a closed pydantic model of a plug-in's keyword-only arguments."""
+    function = plugin_function(kind, name)
+    fields: dict[str, Any] = {
+        p.name: (p.annotation, ... if p.default is p.empty else p.default)
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    }
+    return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def parameters(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return all parameters of a plug-in, those `given` checked and the others at their defaults.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        For an unknown parameter or a value out of range.
+    """
+    return parameter_model(kind, name)(**given).model_dump()
+
+
+def parameter_names(kind: str, name: str) -> frozenset[str]:
+    """Return the names of a plug-in's hyper-parameters."""
+    return frozenset(parameter_model(kind, name).model_fields)

@@ -1,0 +1,150 @@
+"""A run, checked as a whole before the DAG is built: everything that can be known to be wrong is said here."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from workflow_scripts.core import registry
+from workflow_scripts.core.config import Run
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.experiments import ExperimentSpec, expand, measure_of
+from workflow_scripts.core.locales import Locale, UnknownLocaleError, get_locale
+from workflow_scripts.core.paths import Paths, run_paths
+from workflow_scripts.core.signatures import parameters
+from workflow_scripts.core.validation import describe
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked run.
+
+    Attributes
+    ----------
+    run : Run
+    paths : Paths
+    labels : list of str
+    experiments : dict of str to ExperimentSpec
+    measures : dict of str to (str, dict)
+        Similarity types in use: their measure and all its parameters.
+    languages : dict of str to dict
+        Per locale its row of the locale table; locales that nobody describes have ``unknown`` fields.
+    """
+
+    run: Run
+    paths: Paths
+    labels: list[str]
+    experiments: dict[str, ExperimentSpec]
+    measures: dict[str, tuple[str, dict[str, Any]]]
+    languages: dict[str, dict[str, Any]]
+
+    @property
+    def provider(self) -> Any:
+        """The data provider's module."""
+        return registry.load("data provider", self.run.data.provider)
+
+
+def load_study(config: Mapping[str, Any]) -> Study:
+    """Check a config and return the study.
+
+    Raises
+    ------
+    XlmergeError
+        With one line per problem.
+    """
+    try:
+        run = Run(**config)
+    except ValidationError as error:
+        raise XlmergeError(f"the config is not valid:\n  {describe(error, Run)}") from None
+    labels = _labels(run)
+    _check_base(run.base.name)
+    experiments = expand(run)
+    for name, spec in experiments.items():
+        _check_candidates(name, spec, run)
+    measures = _measures(run, experiments)
+    registry.load("data provider", run.data.provider).check(run.data, run.locales, labels)
+    return Study(run, run_paths(run.run), labels, experiments, measures, _languages(run, measures))
+
+
+def _labels(run: Run) -> list[str]:
+    labels = run.labels or registry.load("data provider", run.data.provider).labels(run.data)
+    return labels or []
+
+
+def _check_base(name: str) -> None:
+    """Accept a built-in encoder, a checkpoint folder, or what looks like a hub id."""
+    if name in registry.names("encoder"):
+        return
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise XlmergeError(f"base: {name!r} is a folder without a config.json")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise XlmergeError(
+            f"base: there is no folder {name!r}; give an existing one, a hub id, or one of: "
+            f"{', '.join(registry.names('encoder'))}"
+        )
+
+
+def checkpoint_files(name: str) -> list[str]:
+    """Return the files of a base that is a local folder; an edit to them makes θ₀ stale."""
+    folder = Path(name).expanduser()
+    if name in registry.names("encoder") or not folder.is_dir():
+        return []
+    return sorted(str(p) for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".bin", ".model", ".txt"})
+
+
+def _check_candidates(name: str, spec: ExperimentSpec, run: Run) -> None:
+    k, include = spec.settings["num_languages"], spec.settings["include_target"]
+    candidates = len(run.locales) if include else len(run.locales) - 1
+    if k != "all" and k > candidates:
+        raise XlmergeError(
+            f"experiment {name}: num_languages is {k}, but a target has only {candidates} candidate sources "
+            f"({len(run.locales)} locales{'' if include else ', the target left out'}); use less or `num_languages: all`"
+        )
+
+
+def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, tuple[str, dict[str, Any]]]:
+    found = {}
+    used = {spec.settings["similarity_type"] for spec in experiments.values()}
+    for name in sorted(used | set(run.similarity)):
+        measure, given = measure_of(run, name)
+        try:
+            registry.resolve("similarity measure", measure)
+            found[name] = (measure.lower(), parameters("similarity measure", measure.lower(), given))
+        except ValidationError as error:
+            raise XlmergeError(f"similarity.{name}: {describe(error)}") from None
+    return {name: found[name] for name in sorted(used)}
+
+
+def _languages(run: Run, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    needed = [name for name, (measure, _) in measures.items() if _needs_languages(measure)]
+    found = {}
+    for locale in run.locales:
+        try:
+            found[locale] = _language(run, locale)
+        except UnknownLocaleError as error:
+            if needed:
+                raise XlmergeError(
+                    f"similarity {needed[0]} needs language codes: {error}, or describe it under `languages:`"
+                ) from None
+            found[locale] = {"locale": locale, "language": locale, "resource_level": "unknown"} | dict.fromkeys(
+                ("family", "genus", "script"), "unknown"
+            )
+    return found
+
+
+def _needs_languages(measure: str) -> bool:
+    return registry.load("similarity measure", measure).NEEDS == "languages"
+
+
+def _language(run: Run, locale: str) -> dict[str, Any]:
+    """Return the row of a locale: from the config's `languages:`, else from the table."""
+    own = run.languages.get(locale)
+    if own is None:
+        row = get_locale(locale)
+    else:
+        row = Locale(locale=locale, **{**own.model_dump(), "uriel_family": own.uriel_family or own.uriel})
+    return {**asdict(row), "resource_level": row.resource_level}

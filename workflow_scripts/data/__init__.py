@@ -1,0 +1,1 @@
+"""Data providers: one module each, ``load(locale, split, settings)`` gives examples."""

@@ -1,0 +1,27 @@
+"""A row of the NxN matrix: one model on all locales."""
+
+from typing import Any
+
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.job import run_job
+from workflow_scripts.evaluation.cells import cached_scores, cell_cache, targets_of
+from workflow_scripts.evaluation.row_outputs import write_row
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Score the model where the cache has no scores, and write the row."""
+    base, model = read_digest(inputs["base_digest"]), read_digest(inputs["model_digest"])
+    cache = cell_cache(settings["scoring"], model, base)
+
+    def score(missing: list[Any]) -> Any:
+        from workflow_scripts.evaluation.score_checkpoint import score_checkpoint
+
+        return score_checkpoint(inputs, missing, settings["scoring"]["evaluation"], threads)
+
+    packs, computed = cached_scores(cache, targets_of(settings["locales"], inputs), score)
+    write_row(outputs, packs, settings["locale"], settings["seed"], settings["locales"])
+    return {"cells": len(settings["locales"]), "cells_computed": len(computed), "computed": computed}
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])

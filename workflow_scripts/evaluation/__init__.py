@@ -1,0 +1,1 @@
+"""Forward passes over examples, rows of the NxN matrix, and metrics."""

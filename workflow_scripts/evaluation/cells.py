@@ -1,0 +1,143 @@
+"""Cells of the NxN matrix and their cache.
+
+A cell is what one model says about one locale. The cache is addressed by content: the model's digest, the data's digest,
+the evaluation's settings and code. It is private to the jobs that score models; everybody else reads their outputs.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.core.digests import digest_of, read_digest
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.evaluation.packs import Scores, read_pack, write_pack
+
+SPLITS = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The evaluation data of one locale.
+
+    Attributes
+    ----------
+    locale : str
+    tables, digest_files : dict of str to str
+        Per split: the example table's path and the path of its digest file.
+    """
+
+    locale: str
+    tables: dict[str, str]
+    digest_files: dict[str, str]
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Per split: the table's content digest."""
+        return {split: read_digest(path) for split, path in self.digest_files.items()}
+
+
+def targets_of(locales: list[str], inputs: Mapping[str, list[str]]) -> list[Target]:
+    """Return the targets of a job whose inputs ``{split}_tables`` and ``{split}_digests`` follow `locales`."""
+    return [
+        Target(
+            locale,
+            {split: inputs[f"{split}_tables"][i] for split in SPLITS},
+            {split: inputs[f"{split}_digests"][i] for split in SPLITS},
+        )
+        for i, locale in enumerate(locales)
+    ]
+
+
+@dataclass(frozen=True)
+class CellCache:
+    """Scores by content.
+
+    Parameters
+    ----------
+    folder : path
+    model : str
+        Content digest of the model (θ₀ and task vector).
+    settings : dict
+        Everything else that shapes scores: evaluation settings and code.
+    """
+
+    folder: Path
+    model: str
+    settings: dict[str, Any]
+
+    def find(self, target: Target, split: str) -> Scores | None:
+        """Return cached scores, or None; a damaged entry is reported and dropped."""
+        path = self._path(target.digests[split])
+        if not path.exists():
+            return None
+        try:
+            return read_pack(path, "cell")
+        except XlmergeError as error:
+            print(f"xlmerge: dropping a damaged cell: {error}", file=sys.stderr)
+            path.unlink(missing_ok=True)
+            return None
+
+    def store(self, target: Target, split: str, scores: Scores) -> None:
+        """Add scores to the cache."""
+        write_pack(self._path(target.digests[split]), {"cell": scores})
+
+    def _path(self, data: str) -> Path:
+        key = digest_of({"model": self.model, "data": data, "settings": self.settings})
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def cell_cache(scoring: Mapping[str, Any], model: str, base: str) -> CellCache:
+    """Return the cache of one model's cells.
+
+    Parameters
+    ----------
+    scoring : mapping
+        ``evaluation`` settings, scoring ``code``, and the folder ``cache``.
+    model, base : str
+        Content digests of the task vector and of θ₀.
+    """
+    shape = {"evaluation": scoring["evaluation"], "code": scoring["code"], "base": base}
+    return CellCache(Path(scoring["cache"]), model, shape)
+
+
+Packs = dict[str, dict[str, Scores]]  # split → locale → scores
+Cell = tuple[Target, str]
+Scorer = Callable[[list[Cell]], Iterable[tuple[Cell, Scores]]]
+
+
+def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tuple[Packs, list[str]]:
+    """Return all scores, computing only what the cache lacks; each is stored as soon as it is known.
+
+    Parameters
+    ----------
+    cache : CellCache
+    targets : list of Target
+    score : callable
+        Given the missing (target, split) pairs, yields each with its scores. Not called if none is missing.
+
+    Returns
+    -------
+    packs : dict
+    computed : list of str
+        Locales of the cells that had to be computed, in the order of `targets`.
+    """
+    packs: Packs = {split: {} for split in SPLITS}
+    missing = []
+    for target, split in _cells(targets):
+        scores = cache.find(target, split)
+        if scores is None:
+            missing.append((target, split))
+        else:
+            packs[split][target.locale] = scores
+    if missing:
+        for (target, split), scores in score(missing):
+            cache.store(target, split, scores)
+            packs[split][target.locale] = scores
+    return packs, list(dict.fromkeys(target.locale for target, _ in missing))
+
+
+def _cells(targets: list[Target]) -> Iterator[Cell]:
+    return ((target, split) for target in targets for split in SPLITS)

@@ -1,0 +1,25 @@
+"""One locale's model: a lookup if this very training was done before, else a fine-tune."""
+
+from typing import Any
+
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.job import run_job
+from workflow_scripts.models.model_cache import ModelCache
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Write the task vector, its digest and the training history."""
+    data = {name: read_digest(inputs[f"{name}_digest"]) for name in ("base", "train", "validation")}
+    made_of = {**data, **{k: settings[k] for k in ("finetune", "locale", "seed", "code")}}
+    cache = ModelCache(settings["cache"], made_of)
+    trained = not cache.restore(outputs)
+    if trained:
+        from workflow_scripts.models.train_job import train
+
+        train(inputs, settings, data["base"], cache, threads)
+        cache.restore(outputs)
+    return {"trained": trained, "training_key": cache.key}
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])

@@ -1,0 +1,1 @@
+"""Weight merging: a streaming engine and one module per method."""

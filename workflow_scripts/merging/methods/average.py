@@ -1,0 +1,26 @@
+"""Uniform average: θ₀ + Σ τᵢ/K."""
+
+import numpy as np
+
+from workflow_scripts.merging.sources import Piece
+
+USES_WEIGHTS = False
+
+
+def average(piece: Piece) -> np.ndarray:
+    """Average the task vectors, whatever the selected weights.
+
+    Parameters
+    ----------
+    piece : Piece
+        ``tau`` of shape (K, n).
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Notes
+    -----
+    Wortsman et al. 2022, "Model soups" (arXiv 2203.05482).
+    """
+    return piece.tau.mean(0)

@@ -1,0 +1,169 @@
+"""The sources of a merge, aligned: every tensor that any of them changed, as K rows of one float32 array."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.tensor_files import ROWS, Stored, TensorFile
+
+PIECE = 1 << 18  # elements of one source per piece: 1 MiB of float32 stays in cache
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the merge.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        Aligned shape; for a tensor stored by rows, the union of the sources' rows.
+    rows : ndarray of int64 or None
+        The union of the changed rows, where no source holds the whole tensor.
+    first : int
+        Position of the tensor's first element in the canonical order of all elements.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    rows: np.ndarray | None
+    first: int
+
+    @property
+    def size(self) -> int:
+        """Number of aligned elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def width(self) -> int:
+        """Elements per row."""
+        return int(np.prod(self.shape[1:], dtype=np.int64)) if len(self.shape) > 1 else 1
+
+
+@dataclass
+class Piece:
+    """A stretch of one tensor in all sources.
+
+    Attributes
+    ----------
+    tau : ndarray of float32, shape (K, n)
+        Task vectors' elements; a method may overwrite it.
+    weights : ndarray of float64, shape (K,)
+        Sum 1.
+    tensor : Tensor
+    start : int
+        Flat position of the first element within the aligned tensor.
+    state : object
+        What the method's ``prepare`` returned, or None.
+    """
+
+    tau: np.ndarray
+    weights: np.ndarray
+    tensor: Tensor
+    start: int
+    state: Any = None
+
+    def positions(self) -> np.ndarray:
+        """Return each element's position (int64, shape (n,)) in the canonical order of all elements."""
+        return self.tensor.first + np.arange(self.start, self.start + self.tau.shape[1], dtype=np.int64)
+
+
+class Sources:
+    """Task-vector files opened together.
+
+    Parameters
+    ----------
+    paths : list of path
+        One per source, in the order of the weights.
+    names : list of str
+        For messages.
+
+    Raises
+    ------
+    XlmergeError
+        If tensors of one name have different shapes.
+    """
+
+    def __init__(self, paths: list[Path], names: list[str]) -> None:
+        self.files = [TensorFile(p) for p in paths]
+        self.names = names
+        self._rows = [{n: f.read_rows(n) for n in f.stored if n + ROWS in f.stored} for f in self.files]
+        self.tensors = self._align()
+        self._places = [self._place(i) for i in range(len(self.files))]
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self.files:
+            file.close()
+
+    def _align(self) -> list[Tensor]:
+        found = sorted({n for f in self.files for n in f.stored if not n.endswith(ROWS)})
+        tensors, first = [], 0
+        for name in found:
+            holders = [(i, f.stored[name]) for i, f in enumerate(self.files) if name in f.stored]
+            rows = self._union(name, [i for i, _ in holders])
+            tail = self._common_shape(name, holders, rows)
+            tensors.append(Tensor(name, tail, rows, first))
+            first += tensors[-1].size
+        return tensors
+
+    def _union(self, name: str, holders: list[int]) -> np.ndarray | None:
+        by_rows = [self._rows[i][name] for i in holders if name in self._rows[i]]
+        return np.unique(np.concatenate(by_rows)) if len(by_rows) == len(holders) else None
+
+    def _common_shape(
+        self, name: str, holders: list[tuple[int, Stored]], rows: np.ndarray | None
+    ) -> tuple[int, ...]:
+        whole = {s.shape for i, s in holders if name not in self._rows[i]}
+        tails = {s.shape[1:] for _, s in holders} if rows is not None or len(whole) == 1 else set()
+        if len(whole) > 1 or len(tails) > 1:
+            described = ", ".join(f"{self.names[i]} {s.shape}" for i, s in holders)
+            raise XlmergeError(f"tensor {name} has different shapes: {described}; the sources' architectures differ")
+        return (len(rows), *tails.pop()) if rows is not None else whole.pop()
+
+    def _place(self, source: int) -> dict[str, np.ndarray]:
+        """Return, for each tensor that a source stores by rows, its rows' positions in the aligned tensor."""
+        return {
+            t.name: rows if t.rows is None else np.searchsorted(t.rows, rows)
+            for t in self.tensors
+            if (rows := self._rows[source].get(t.name)) is not None
+        }
+
+    def pieces(self, weights: np.ndarray, tensors: list[Tensor] | None = None, state: Any = None) -> Iterator[Piece]:
+        """Yield all elements in canonical order; `tau` is reused from piece to piece."""
+        k = len(self.files)
+        buffer = np.empty(k * PIECE, np.float32)
+        for tensor in self.tensors if tensors is None else tensors:
+            step = max(1, PIECE // tensor.width) * tensor.width if tensor.width <= PIECE else PIECE
+            for start in range(0, tensor.size, step):
+                count = min(step, tensor.size - start)
+                tau = buffer[: k * count].reshape(k, count)
+                for source in range(k):
+                    self.read(source, tensor, start, tau[source])
+                yield Piece(tau, weights, tensor, start, state)
+
+    def read(self, source: int, tensor: Tensor, start: int, out: np.ndarray) -> None:
+        """Fill `out` with a source's aligned elements from `start` on; what it did not change is 0."""
+        file = self.files[source]
+        if tensor.name not in file.stored:
+            out[:] = 0
+        elif tensor.name not in self._places[source]:
+            file.read(tensor.name, start, out)
+        else:
+            self._read_placed(source, tensor, start, out)
+
+    def _read_placed(self, source: int, tensor: Tensor, start: int, out: np.ndarray) -> None:
+        width, places = tensor.width, self._places[source][tensor.name]
+        top, bottom = start // width, (start + len(out) - 1) // width + 1
+        low, high = np.searchsorted(places, (top, bottom))
+        block = np.zeros((bottom - top, width), np.float32)
+        if high > low:
+            values = np.empty((high - low) * width, np.float32)
+            self.files[source].read(tensor.name, int(low) * width, values)
+            block[places[low:high] - top] = values.reshape(-1, width)
+        offset = start - top * width
+        out[:] = block.reshape(-1)[offset : offset + len(out)]

@@ -1,0 +1,61 @@
+"""A merge as the workflow runs it: verified sources in, one task vector out, facts for the sidecar."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.core.digests import digest_of_files, verify
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.engine import MergeFacts, merge_files
+from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.models.checkpoints import embedding_name, require_base, skeleton
+
+
+def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str, out: Path) -> dict[str, Any]:
+    """Merge the models of a plan entry's slice.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``models`` and ``model_digests``, one path per source of the entry, and ``base`` (θ₀'s folder).
+    entry : mapping
+        ``method``, ``parameters``, ``sources``, ``weights`` (see `selection.plan.merge_slice`).
+    base : str
+        θ₀'s digest; sources taken against another base are refused.
+    out : path
+        The merged task vector.
+
+    Returns
+    -------
+    dict
+        Per part of the model (embedding, encoder, head): the share of the aligned elements that the merge changed,
+        and the norm of the merged task vector.
+    """
+    paths = [Path(p) for p in inputs["models"]]
+    for path, digest_file in zip(paths, inputs["model_digests"], strict=True):
+        verify(path, digest_of_files(path), digest_file)
+        file = TensorFile(path)
+        file.close()
+        require_base(path, file.metadata, base)
+    names, weights = list(entry["sources"]), list(entry["weights"])
+    if len(paths) != len(names):
+        raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
+    facts = merge_files(paths, names, weights, entry["method"], entry["parameters"], out, {"base": base})
+    return summarise(facts, embedding_name(skeleton(inputs["base"])))
+
+
+def summarise(facts: MergeFacts, embedding: str) -> dict[str, Any]:
+    """Return density and norm per part of the model."""
+    parts: dict[str, list[str]] = {"embedding": [], "encoder": [], "head": []}
+    for name in facts.elements:
+        prefix = embedding.split(".")[0] + "."
+        part = "embedding" if name == embedding else "encoder" if name.startswith(prefix) else "head"
+        parts[part].append(name)
+    return {
+        part: {
+            "elements": sum(facts.elements[n] for n in names),
+            "density": sum(facts.nonzero[n] for n in names) / max(1, sum(facts.elements[n] for n in names)),
+            "norm": sum(facts.squared_norm[n] for n in names) ** 0.5,
+        }
+        for part, names in parts.items()
+    }

@@ -1,0 +1,1 @@
+"""Base encoders, fine-tuning, compact vocabularies and task vectors on disk."""

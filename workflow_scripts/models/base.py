@@ -1,0 +1,98 @@
+"""θ₀: the pretrained encoder plus one seeded classification head, the start of every fine-tune of a run."""
+
+import re
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+
+from workflow_scripts.core import registry
+from workflow_scripts.core.atomic import atomic_path
+from workflow_scripts.core.digests import digest_of_files
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.paths import user_cache
+from workflow_scripts.core.seeds import derive_seed
+
+ENCODER_FORMAT = 1  # raise it when a built-in encoder's folder changes
+
+
+def build_base(name: str, revision: str | None, labels: list[str], head_seed: int, folder: str | Path) -> None:
+    """Write θ₀ and its tokenizer as a Hugging Face folder.
+
+    Parameters
+    ----------
+    name : str
+        A built-in encoder, a local folder, or a hub id.
+    revision : str or None
+        Branch, tag or commit of a hub id.
+    labels : list of str
+        Ordered; they become ``id2label``.
+    head_seed : int
+        Seed of the head (and of a pooler that the checkpoint lacks).
+    folder : path
+        Made atomically.
+
+    Raises
+    ------
+    XlmergeError
+        If the encoder cannot be found or its weights do not match its architecture.
+    """
+    source = encoder_folder(name)
+    model = _load(source, revision, labels, derive_seed("head", head_seed))
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    with atomic_path(folder) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+
+
+def encoder_folder(name: str) -> str:
+    """Return what transformers should load for a base's name, building a built-in encoder if needed."""
+    if name not in registry.names("encoder"):
+        return name
+    folder = user_cache() / f"{name}-v{ENCODER_FORMAT}"
+    if not folder.is_dir():
+        with atomic_path(folder) as temporary:
+            registry.load("encoder", name).build(temporary)
+    return str(folder)
+
+
+def _load(source: str, revision: str | None, labels: list[str], seed: int) -> PreTrainedModel:
+    id2label = dict(enumerate(labels))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                revision=revision,
+                num_labels=len(labels),
+                id2label=id2label,
+                label2id={v: k for k, v in id2label.items()},
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+        except (OSError, ValueError) as error:
+            raise XlmergeError(
+                f"base {source!r} cannot be loaded as an encoder: {error}\nGive a folder with config.json and weights, "
+                "or a hub id (the step that loads it needs a network connection once)."
+            ) from error
+    _check(report, model, source)
+    return model
+
+
+def _check(report: dict[str, set[str]], model: PreTrainedModel, source: str) -> None:
+    """Refuse a checkpoint that leaves part of the encoder at random; heads and poolers may be new."""
+    prefix = f"{model.base_model_prefix}."
+    missing = sorted(k for k in report["missing_keys"] if k.startswith(prefix) and not re.search(r"\bpooler\b", k))
+    mismatched = sorted(str(k) for k in report["mismatched_keys"])
+    if missing or mismatched:
+        raise XlmergeError(
+            f"base {source!r} does not match its own config: missing {missing[:5]}, of another shape {mismatched[:5]}. "
+            "Check config.json against the weights, or give a bare encoder without a head of another size."
+        )
+
+
+def base_digest(folder: str | Path) -> str:
+    """Return the content digest of θ₀: config, weights and tokenizer."""
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    return digest_of_files(*(p for n in names if (p := Path(folder) / n).exists()))

@@ -1,0 +1,43 @@
+"""Trained models by content: the same base, data, settings, code and seed are never trained twice."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.core.atomic import link_or_copy, remove
+from workflow_scripts.core.digests import digest_of, digest_of_files, verify
+from workflow_scripts.core.errors import XlmergeError
+
+FILES = {"model": "model.safetensors", "digest": "model.digest", "training": "training.json"}
+
+
+class ModelCache:
+    """The place of one training in the cache.
+
+    Parameters
+    ----------
+    root : path
+    made_of : mapping
+        Everything that shapes the result.
+    """
+
+    def __init__(self, root: str | Path, made_of: Mapping[str, Any]) -> None:
+        self.key = digest_of(made_of)
+        self.folder = Path(root) / "models" / self.key
+        self.scratch = Path(root) / "training" / self.key
+
+    def restore(self, outputs: Mapping[str, str]) -> bool:
+        """Put the cached files at `outputs`; return False if there is no undamaged entry."""
+        if not self.folder.is_dir():
+            return False
+        model, digest = self.folder / FILES["model"], self.folder / FILES["digest"]
+        try:
+            verify(model, digest_of_files(model), digest)
+        except (XlmergeError, OSError, ValueError) as error:
+            print(f"xlmerge: dropping a damaged model from the cache: {error}", file=sys.stderr)
+            remove(self.folder)
+            return False
+        for name, file in FILES.items():
+            link_or_copy(self.folder / file, outputs[name])
+        return True

@@ -1,0 +1,199 @@
+"""Fine-tuning one locale's model with transformers' Trainer on a compact vocabulary."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import (
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PreTrainedModel,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.models.checkpoints import TaskVector, load_model, task_vector_of
+from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+
+Example = dict[str, Any]
+
+
+@dataclass
+class Trained:
+    """A finished fine-tune: its task vector and its history."""
+
+    task_vector: TaskVector
+    history: dict[str, Any]
+
+
+def finetune(
+    base: str | Path,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    settings: dict[str, Any],
+    seed: int,
+    scratch: str | Path,
+) -> Trained:
+    """Train a model from θ₀.
+
+    Parameters
+    ----------
+    base : path
+        θ₀'s Hugging Face folder.
+    train, validation : DataFrame
+        Example tables.
+    settings : dict
+        The config's `finetune:` block.
+    seed : int
+        Seed of data order and dropout.
+    scratch : path
+        Folder for the Trainer's checkpoints; training resumes from the last one in it.
+
+    Raises
+    ------
+    XlmergeError
+        If training diverges or learns nothing beyond the majority class.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    encoded = {k: tokenise(tokenizer, t["text"], settings["max_length"]) for k, t in _tables(train, validation)}
+    vocabulary = Vocabulary.of(tokenizer, [tokens for split in encoded.values() for tokens in split])
+    model = load_model(base, vocabulary)
+    if settings["freeze_embeddings"]:
+        model.get_input_embeddings().weight.requires_grad_(False)
+    set_seed(seed)
+    trainer = LocaleTrainer(
+        model=model,
+        args=training_arguments(settings, seed, scratch),
+        train_dataset=_examples(encoded["train"], train, vocabulary),
+        eval_dataset=_examples(encoded["validation"], validation, vocabulary),
+        data_collator=Collator(vocabulary.pad),
+        compute_metrics=_accuracy,
+        callbacks=_callbacks(settings),
+    )
+    trainer.train(resume_from_checkpoint=any(Path(scratch).glob("checkpoint-*")))
+    history = _history(trainer, validation, vocabulary)
+    check_learned(history)
+    return Trained(task_vector_of(model.float(), base, vocabulary), history)
+
+
+def _tables(train: pd.DataFrame, validation: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [("train", train), ("validation", validation)]
+
+
+def _examples(encoded: list[list[int]], table: pd.DataFrame, vocabulary: Vocabulary) -> list[Example]:
+    return [
+        {"input_ids": vocabulary.encode(tokens), "labels": int(label)}
+        for tokens, label in zip(encoded, table["label"], strict=True)
+    ]
+
+
+class LocaleTrainer(Trainer):
+    """A Trainer that never decays embeddings, so that rows of unseen tokens keep their exact values."""
+
+    def get_decay_parameter_names(self, model: PreTrainedModel) -> list[str]:
+        """Return the weights that decay: the library's choice without any embedding."""
+        embeddings = {
+            f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)
+        }
+        return [name for name in super().get_decay_parameter_names(model) if name not in embeddings]
+
+
+class Collator:
+    """Pads a batch to its longest sentence with the compact padding id."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
+        """Return ``input_ids`` and ``attention_mask`` (B, L) and ``labels`` (B,)."""
+        rows = [torch.tensor(e["input_ids"]) for e in examples]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
+        lengths = torch.tensor([len(r) for r in rows])
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([e["labels"] for e in examples])}
+
+
+def training_arguments(settings: dict[str, Any], seed: int, scratch: str | Path) -> TrainingArguments:
+    """Return the Trainer's arguments for a `finetune:` block."""
+    precision = resolve_precision(settings["precision"])
+    return TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=settings["epochs"],
+        per_device_train_batch_size=settings["batch_size"],
+        per_device_eval_batch_size=64,
+        gradient_accumulation_steps=settings["gradient_accumulation"],
+        learning_rate=settings["learning_rate"],
+        warmup_steps=settings["warmup"],
+        lr_scheduler_type=settings["schedule"],
+        weight_decay=settings["weight_decay"],
+        max_grad_norm=settings["max_grad_norm"],
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="accuracy",
+        greater_is_better=True,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        data_seed=seed,
+        report_to="none",
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+    )
+
+
+def resolve_precision(wanted: str) -> str:
+    """Return ``float32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the hardware multiplies it natively."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _callbacks(settings: dict[str, Any]) -> list[EarlyStoppingCallback]:
+    patience = settings["early_stopping"]
+    return [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
+
+
+def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    return {"accuracy": float((np.argmax(prediction.predictions, -1) == prediction.label_ids).mean())}
+
+
+def _history(trainer: Trainer, validation: pd.DataFrame, vocabulary: Vocabulary) -> dict[str, Any]:
+    log = trainer.state.log_history
+    keep = ("epoch", "step", "loss", "grad_norm", "learning_rate", "eval_loss", "eval_accuracy")
+    return {
+        "epochs": [{k: e[k] for k in keep if k in e} for e in log if "loss" in e or "eval_loss" in e],
+        "best_validation_accuracy": trainer.state.best_metric,
+        "best_step": trainer.state.best_global_step,
+        "steps": trainer.state.global_step,
+        "majority_accuracy": float(validation["label"].value_counts(normalize=True).iloc[0]),
+        "n_validation": len(validation),
+        "vocabulary": len(vocabulary.ids),
+        "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32",
+        "device": str(trainer.args.device),
+    }
+
+
+def check_learned(history: dict[str, Any]) -> None:
+    """Raise an `XlmergeError` for a training run that diverged or collapsed to the majority class."""
+    losses = [e[k] for e in history["epochs"] for k in ("loss", "eval_loss") if k in e]
+    if not losses or not np.isfinite(losses).all():
+        raise XlmergeError(f"training diverged (losses {losses}): lower `finetune.learning_rate` or raise `warmup`")
+    best, majority = history["best_validation_accuracy"], history["majority_accuracy"]
+    if best is None or best <= majority:
+        raise XlmergeError(
+            f"training learned nothing: validation accuracy {best} is not above the majority class ({majority:.3f}). "
+            "Lower `finetune.learning_rate`, train more `epochs`, change the seed, or give more training data"
+        )

@@ -1,0 +1,1 @@
+"""Source selectors, one module each."""

@@ -1,0 +1,1 @@
+"""Selectors: the module's name is the selector's name in the config."""

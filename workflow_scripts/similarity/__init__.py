@@ -1,0 +1,1 @@
+"""Language similarity measures, one module each (rows = target, columns = source)."""
