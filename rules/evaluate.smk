@@ -10,8 +10,9 @@ rule evaluate:
         table_digest=P.examples_digest.format(locale="{target}", split="test"),
         rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),
         row_digests=expand(P.row_digest, locale=LOCALES, seed=SEEDS),
-        merges=lambda w: merge_outputs(P.merge_test, [w.target]),
-        merges_validation=lambda w: merge_outputs(P.merge_validation, [w.target]),
+        merges=ancient(expand(P.merge_test, target="{target}", seed=SEEDS)),
+        merges_validation=ancient(expand(P.merge_validation, target="{target}", seed=SEEDS)),
+        merge_digests=expand(P.merge_digest, target="{target}", seed=SEEDS),
     output:
         table=P.evaluation,
     params:
@@ -21,12 +22,7 @@ rule evaluate:
                 "locales": LOCALES,
                 "seeds": SEEDS,
                 "pivot": S.run.pivot,
-                "entries": [
-                    entry_key(name, w.target, seed)
-                    for name, e in S.experiments.items()
-                    if w.target in e.targets
-                    for seed in SEEDS
-                ],
+                "experiments": [name for name, e in S.experiments.items() if w.target in e.targets],
             }
         ),
         code=fingerprint("evaluate_target"),
@@ -41,4 +37,4 @@ rule evaluate:
 rule evaluation:
     localrule: True
     input:
-        expand(P.evaluation, target=LOCALES),
+        expand(P.evaluation, target=TARGETS),

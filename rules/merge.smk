@@ -1,56 +1,62 @@
-# Needs: the plan, the sources' models, θ₀, the target's examples. Makes: the merged model's logits on its target.
+# Needs: the plan, the sources' models, θ₀, the target's examples. Makes: per target and seed, the logits of all its
+# merges on the target. One job makes them all: what it finds in the cache it does not make again.
 
 
 def planned(w):
-    """The slice of the plan that one merge depends on."""
-    return planned_merges(checkpoints.select.get().output.plan)[entry_key(w.experiment, w.target, w.seed)]
+    """The slices of the plan for one target and seed, by experiment."""
+    plan = planned_merges(checkpoints.select.get().output.plan)
+    keys = {name: entry_key(name, w.target, w.seed) for name, e in S.experiments.items() if w.target in e.targets}
+    return {name: plan[key] for name, key in keys.items()}
 
 
-def source_files(template):
-    return lambda w: expand(template, locale=planned(w)["sources"], seed=w.seed)
+def sources(w):
+    return sorted({locale for entry in planned(w).values() for locale in entry["sources"]})
+
+
+def merge_codes(w):
+    methods = {entry["method"] for entry in planned(w).values()}
+    return {m: fingerprint("merging.workflow_merge", resolve("merge method", m)) for m in sorted(methods)}
 
 
 rule merge:
     input:
         **evaluation_data("{target}"),
+        plan=ancient(P.plan),
         base=ancient(P.base),
         base_digest=P.base_digest,
-        models=lambda w: ancient(source_files(P.model)(w)),
-        model_digests=source_files(P.model_digest),
+        models=lambda w: ancient(expand(P.model, locale=sources(w), seed=w.seed)),
+        model_digests=lambda w: expand(P.model_digest, locale=sources(w), seed=w.seed),
     output:
         test=P.merge_test,
         validation=P.merge_validation,
+        facts=P.merge_facts,
+        digest=P.merge_digest,
         info=P.merge_info,
     params:
         settings=lambda w: stable(
             {
-                "merge": planned(w),
-                "code": fingerprint("merging.workflow_merge", resolve("merge method", planned(w)["method"])),
                 "target": w.target,
+                "seed": int(w.seed),
+                "sources": sources(w),
+                "merges": planned(w),
+                "codes": merge_codes(w),
                 "scoring": scoring_settings(),
             }
         ),
         code=fingerprint("merge_models"),
     threads: S.run.evaluation.threads
     log:
-        log_path("merge", "{experiment}-{target}-seed{seed}"),
+        log_path("merge", "{target}-seed{seed}"),
     conda:
         ENVIRONMENT
     script:
         f"{SCRIPTS}/merge_models.py"
 
 
-def merge_outputs(template, targets=None):
-    return [
-        template.format(experiment=name, target=target, seed=seed)
-        for name, e in S.experiments.items()
-        for target in e.targets
-        for seed in SEEDS
-        if targets is None or target in targets
-    ]
+TARGETS = [t for t in LOCALES if any(t in e.targets for e in S.experiments.values())]
 
 
 rule merges:
     localrule: True
     input:
-        merge_outputs(P.merge_test),
+        expand([P.merge_test, P.merge_validation, P.merge_digest], target=TARGETS, seed=SEEDS),

@@ -16,7 +16,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     def score(missing: list[Any]) -> Any:
         from workflow_scripts.evaluation.score_checkpoint import score_checkpoint
 
-        return score_checkpoint(inputs, missing, settings["scoring"]["evaluation"], threads)
+        return score_checkpoint(inputs, base, missing, settings["scoring"]["evaluation"], threads)
 
     packs, computed = cached_scores(cache, targets_of(settings["locales"], inputs), score)
     write_row(outputs, packs, settings["locale"], settings["seed"], settings["locales"])

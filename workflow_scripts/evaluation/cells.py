@@ -80,6 +80,10 @@ class CellCache:
             path.unlink(missing_ok=True)
             return None
 
+    def get(self, target: Target, split: str) -> Scores:
+        """Return cached scores that are known to be there."""
+        return read_pack(self._path(target.digests[split]), "cell")
+
     def store(self, target: Target, split: str, scores: Scores) -> None:
         """Add scores to the cache."""
         write_pack(self._path(target.digests[split]), {"cell": scores})

@@ -1,4 +1,4 @@
-"""Scoring a task-vector file, everything it is made of verified first."""
+"""Forward passes of the jobs that score models, everything they load verified first."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,22 +8,21 @@ import torch
 from workflow_scripts.core.digests import verify
 from workflow_scripts.evaluation.cells import Cell
 from workflow_scripts.evaluation.packs import Scores
-from workflow_scripts.evaluation.scoring import score_model
+from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import load_task_vector
 
 
-def score_checkpoint(
-    inputs: Mapping[str, Any], wanted: list[Cell], settings: dict[str, Any], threads: int
-) -> Iterator[tuple[Cell, Scores]]:
-    """Yield the scores of the model in ``inputs["model"]`` on the wanted cells.
-
-    Parameters
-    ----------
-    inputs : mapping
-        Paths ``base``, ``base_digest``, ``model``, and ``model_digest`` (None for a file made by this very job).
-    """
+def make_scorer(inputs: Mapping[str, Any], wanted: list[Cell], settings: dict[str, Any], threads: int) -> Scorer:
+    """Return a scorer for the job's θ₀ (paths ``base`` and ``base_digest`` of its inputs)."""
     torch.set_num_threads(threads)
-    base = verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
-    task_vector = load_task_vector(inputs["model"], base, inputs.get("model_digest"))
-    return score_model(inputs["base"], task_vector, wanted, settings)
+    verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
+    return Scorer(inputs["base"], wanted, settings)
+
+
+def score_checkpoint(
+    inputs: Mapping[str, Any], base: str, wanted: list[Cell], settings: dict[str, Any], threads: int
+) -> Iterator[tuple[Cell, Scores]]:
+    """Yield the scores of the model in ``inputs["model"]`` on the wanted cells; `base` is θ₀'s digest."""
+    scorer = make_scorer(inputs, wanted, settings, threads)
+    return scorer.scores(load_task_vector(inputs["model"], base, inputs["model_digest"]))

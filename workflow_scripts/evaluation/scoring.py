@@ -1,4 +1,4 @@
-"""Scoring one model on locales: tokenise, cut the vocabulary, load, predict."""
+"""Scoring models on locales: tokenise and cut the vocabulary once, then put weights in and predict."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,30 +11,35 @@ from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.cells import Cell
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.evaluation.predict import predict
-from workflow_scripts.models.checkpoints import TaskVector, load_model
+from workflow_scripts.models.checkpoints import TaskVector, load_model, set_task_vector
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
 
-def score_model(
-    base: str | Path, task_vector: TaskVector, wanted: list[Cell], settings: dict[str, Any]
-) -> Iterator[tuple[Cell, Scores]]:
-    """Yield the scores of θ₀ + τ on (target, split) pairs.
+class Scorer:
+    """θ₀ on a compact vocabulary, ready to score task vectors on some cells.
 
     Parameters
     ----------
     base : path
         θ₀'s folder.
-    task_vector : TaskVector
     wanted : list of (Target, split)
         Each example table is verified against its digest.
     settings : dict
         The config's `evaluation:` block.
     """
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    tables = [read_examples(target.tables[split], target.digest_files[split]) for target, split in wanted]
-    encoded = [tokenise(tokenizer, table["text"].tolist(), settings["max_length"]) for table in tables]
-    vocabulary = Vocabulary.of(tokenizer, [tokens for texts in encoded for tokens in texts])
-    model = load_model(base, vocabulary, task_vector).to("cuda" if torch.cuda.is_available() else "cpu")
-    for cell, table, texts in zip(wanted, tables, encoded, strict=True):
-        logits = predict(model, [vocabulary.encode(tokens) for tokens in texts], settings["batch_tokens"])
-        yield cell, Scores.of(logits, table["label"].to_numpy())
+
+    def __init__(self, base: str | Path, wanted: list[Cell], settings: dict[str, Any]) -> None:
+        self.base, self.wanted, self.batch_tokens = base, wanted, settings["batch_tokens"]
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tables = [read_examples(target.tables[split], target.digest_files[split]) for target, split in wanted]
+        texts = [tokenise(tokenizer, table["text"].tolist(), settings["max_length"]) for table in tables]
+        self.vocabulary = Vocabulary.of(tokenizer, [tokens for cell in texts for tokens in cell])
+        self.encoded = [[self.vocabulary.encode(tokens) for tokens in cell] for cell in texts]
+        self.labels = [table["label"].to_numpy() for table in tables]
+        self.model = load_model(base, self.vocabulary).to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def scores(self, task_vector: TaskVector) -> Iterator[tuple[Cell, Scores]]:
+        """Yield the scores of θ₀ + τ on every wanted cell."""
+        set_task_vector(self.model, self.base, self.vocabulary, task_vector)
+        for cell, encoded, labels in zip(self.wanted, self.encoded, self.labels, strict=True):
+            yield cell, Scores.of(predict(self.model, encoded, self.batch_tokens), labels)

@@ -68,8 +68,8 @@ def _open(path: Path) -> Any:
         raise XlmergeError(f"{path} cannot be read ({error}); delete it and rerun") from None
 
 
-def load_model(base: str | Path, vocabulary: Vocabulary, task_vector: TaskVector | None = None) -> PreTrainedModel:
-    """Return the model θ₀ (+ τ) with a compact embedding, in evaluation mode.
+def load_model(base: str | Path, vocabulary: Vocabulary) -> PreTrainedModel:
+    """Return the model θ₀ with a compact embedding, in evaluation mode.
 
     Parameters
     ----------
@@ -77,18 +77,23 @@ def load_model(base: str | Path, vocabulary: Vocabulary, task_vector: TaskVector
         θ₀'s Hugging Face folder.
     vocabulary : Vocabulary
         The token ids to keep.
-    task_vector : TaskVector, optional
-        Rows of tokens outside the vocabulary are not needed and left out.
     """
     empty = skeleton(base)
     state = base_state(base, vocabulary, embedding_name(empty))
-    if task_vector is not None:
-        _add(state, task_vector, vocabulary)
     config = empty.config
     config.vocab_size, config.pad_token_id = len(vocabulary.ids), vocabulary.pad
     with torch.random.fork_rng():
         model = type(empty).from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
     return model.eval()
+
+
+def set_task_vector(
+    model: PreTrainedModel, base: str | Path, vocabulary: Vocabulary, task_vector: TaskVector
+) -> None:
+    """Set a model made by `load_model` to θ₀ + τ; rows of tokens outside the vocabulary are not needed and left out."""
+    state = base_state(base, vocabulary, embedding_name(model))
+    _add(state, task_vector, vocabulary)
+    model.load_state_dict(state, strict=False)
 
 
 def _add(state: State, task_vector: TaskVector, vocabulary: Vocabulary) -> None:
