@@ -6,7 +6,7 @@ min_version("9.27")
 
 if not workflow.config_settings.configfiles:  # a preset is complete: it must not be merged with the default run
 
-    configfile: "config.yaml"
+    configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"

@@ -8,6 +8,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
+from workflow_scripts.core.digests import digest_of_files
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
@@ -59,3 +60,9 @@ def hold_run_lock():
         fcntl.flock(_run_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise WorkflowError(f"xlmerge: another Snakemake is working on run {S.run.run!r} ({P.lock} is held)") from None
+
+
+def template_digest():
+    """Identity of the report's templates, which the code fingerprint does not see."""
+    folder = f"{SCRIPTS}/analysis/templates"
+    return digest_of_files(*(f"{folder}/{name}" for name in sorted(os.listdir(folder))))

@@ -1,7 +1,66 @@
-# Needs: everything measured. Makes: the report.
+# Needs: evaluations, matrices, the plan. Makes: the report's tables, figures and Markdown.
+
+FIGURES = ["key_performance_comparison", "merge_improvement_analysis", "zero_shot_comparison", "nxn_heatmap"]
+RESULTS = {
+    "evaluations": expand(P.evaluation, target=TARGETS),
+    "plan": P.plan,
+    "matrix": P.matrix_test,
+    "matrix_validation": P.matrix_validation,
+}
+REPORT_SETTINGS = {
+    "experiments": {name: e.settings for name, e in S.experiments.items()},
+    "languages": S.languages,
+    "run": {**S.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"}), "labels": S.labels},
+}
+
+
+rule report_tables:
+    localrule: True
+    input:
+        **RESULTS,
+        sidecars=ancient(
+            expand(P.model_info, locale=LOCALES, seed=SEEDS)
+            + expand(P.row_info, locale=LOCALES, seed=SEEDS)
+            + expand(P.merge_info, target=TARGETS, seed=SEEDS)
+            + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
+        ),
+    output:
+        summary=f"{P.report}/cross_lingual_summary.csv",
+        details=f"{P.report}/merge_details.csv",
+        markdown=f"{P.report}/report.md",
+    params:
+        settings=stable(REPORT_SETTINGS),
+        code=fingerprint("write_report"),
+        template=template_digest(),
+    log:
+        log_path("report", "tables"),
+    conda:
+        ENVIRONMENT
+    script:
+        f"{SCRIPTS}/write_report.py"
+
+
+rule figure:
+    localrule: True
+    input:
+        **RESULTS,
+    output:
+        figure=f"{P.report}/{{figure}}.png",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    params:
+        settings=lambda w: stable({**REPORT_SETTINGS, "figure": w.figure}),
+        code=lambda w: fingerprint("draw_figure", f"analysis.figures.{w.figure}"),
+    log:
+        log_path("figure", "{figure}"),
+    conda:
+        ENVIRONMENT
+    script:
+        f"{SCRIPTS}/draw_figure.py"
 
 
 rule report:
     localrule: True
     input:
-        [],
+        rules.report_tables.output,
+        expand(f"{P.report}/{{figure}}.png", figure=FIGURES),

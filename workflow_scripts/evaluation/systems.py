@@ -1,7 +1,7 @@
 """Every system of one target: its own model, the baselines, the merges; one table row each."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,30 @@ from workflow_scripts.evaluation.metrics import expected_calibration_error, macr
 from workflow_scripts.evaluation.packs import Scores
 
 Row = dict[str, Any]
-ScoresOf = Callable[[str, int], Scores]
+QUALITIES = ("accuracy_validation", "macro_f1", "nll", "ece")
+
+
+@dataclass(frozen=True)
+class System:
+    """One system on one target with one seed.
+
+    Attributes
+    ----------
+    name, tier : str
+        What it is (``merge`` or a baseline) and the supervision that it needs.
+    experiment : str
+        Empty for the baselines that no experiment shapes.
+    correct : ndarray of float64, shape (n,)
+        Correctness per item; of a mean over models, its mean.
+    facts : dict
+        Further columns.
+    """
+
+    name: str
+    tier: str
+    experiment: str
+    correct: np.ndarray
+    facts: Row = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +84,7 @@ class TargetData:
         return min(locales, key=lambda s: (-self.correct(s).mean(), s))
 
 
-def baseline_rows(data: TargetData) -> Iterator[Row]:
+def baselines(data: TargetData) -> Iterator[System]:
     """Yield the baselines that no experiment shapes."""
     others = data.others()
     yield single(data, "self", data.target, "labelled training")
@@ -72,41 +95,50 @@ def baseline_rows(data: TargetData) -> Iterator[Row]:
         yield single(data, "english", data.pivot, "none")
 
 
-def merge_rows(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> Iterator[Row]:
+def merge_systems(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> Iterator[System]:
     """Yield a merge and the baselines among its own sources."""
-    sources = [s["locale"] for s in entry["sources"]]
-    most_similar = entry["sources"][0]["locale"]
-    experiment = {"experiment": entry["experiment"]}
-    row = {**_row(data, "merge", entry["tier"], scores.correct), **_quality(scores, data.labels)}
-    yield {**row, "accuracy_validation": validation, **experiment}
-    yield {**mean_of(data, "source_mean", sources, "none"), **experiment}
-    yield {**single(data, "best_source", data.best_on_test(sources), "oracle"), **experiment}
-    yield {**single(data, "best_source_val", data.best_on_validation(sources), "labelled validation"), **experiment}
-    yield {**single(data, "top1", most_similar, entry["tier"]), **experiment}
+    sources, name, tier = [s["locale"] for s in entry["sources"]], entry["experiment"], entry["tier"]
+    facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
+    yield System("merge", tier, name, scores.correct.astype(float), facts)
+    yield mean_of(data, "source_mean", sources, "none", name)
+    yield single(data, "best_source", data.best_on_test(sources), "oracle", name)
+    yield single(data, "best_source_val", data.best_on_validation(sources), "labelled validation", name)
+    yield single(data, "top1", sources[0], tier, name)
 
 
-def single(data: TargetData, system: str, locale: str, tier: str) -> Row:
-    """Return the row of one locale's model."""
-    row = _row(data, system, tier, data.correct(locale))
-    quality = _quality(data.models[locale], data.labels)
-    return {**row, **quality, "model": locale, "accuracy_validation": data.validation[locale]}
+def single(data: TargetData, name: str, locale: str, tier: str, experiment: str = "") -> System:
+    """Return the system that is one locale's model."""
+    facts = {**_quality(data.models[locale], data.labels), "accuracy_validation": data.validation[locale]}
+    return System(name, tier, experiment, data.correct(locale), {**facts, "model": locale})
 
 
-def mean_of(data: TargetData, system: str, locales: list[str], tier: str) -> Row:
-    """Return the row of a mean over models: its item is the mean correctness."""
+def mean_of(data: TargetData, name: str, locales: list[str], tier: str, experiment: str = "") -> System:
+    """Return the mean over models as a system: its item is the mean correctness."""
     correct = np.mean([data.correct(s) for s in locales], axis=0)
-    return {**_row(data, system, tier, correct), "accuracy_validation": float(np.mean([data.validation[s] for s in locales]))}
-
-
-def _row(data: TargetData, system: str, tier: str, correct: np.ndarray) -> Row:
-    accuracy = asdict(clustered_accuracy(correct, data.table["cluster"].to_numpy()))
-    accuracy["accuracy"] = accuracy.pop("value")
-    return {"target": data.target, "seed": data.seed, "system": system, "tier": tier, **accuracy}
+    validation = float(np.mean([data.validation[s] for s in locales]))
+    return System(name, tier, experiment, correct, {"accuracy_validation": validation})
 
 
 def _quality(scores: Scores, labels: np.ndarray) -> Row:
     return {
         "macro_f1": macro_f1(scores.predictions, labels),
-        "nll": float(scores.losses.mean()),
+        "nll": float(scores.losses.mean(dtype=np.float64)),
         "ece": expected_calibration_error(scores.logits, scores.predictions, labels),
     }
+
+
+def table_row(target: str, seed: int | str, system: System, clusters: np.ndarray) -> Row:
+    """Return a system's table row: accuracy with n, clusters and interval, then its facts."""
+    accuracy = asdict(clustered_accuracy(system.correct, clusters))
+    head = {"target": target, "experiment": system.experiment, "system": system.name, "tier": system.tier}
+    return {**head, "seed": seed, "accuracy": accuracy.pop("value"), **accuracy, **system.facts}
+
+
+def mean_over_seeds(systems: Iterable[System]) -> System:
+    """Return one system's mean over seeds; its item is the mean correctness, its quality the mean quality."""
+    found = list(systems)
+    facts = {k: float(np.mean([s.facts[k] for s in found])) for k in QUALITIES if k in found[0].facts}
+    models = dict.fromkeys(str(s.facts["model"]) for s in found if "model" in s.facts)
+    first = found[0]
+    correct = np.mean([s.correct for s in found], axis=0)
+    return System(first.name, first.tier, first.experiment, correct, {**facts, **({"model": "/".join(models)} if models else {})})

@@ -3,15 +3,25 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.packs import read_pack
-from workflow_scripts.evaluation.systems import Row, TargetData, baseline_rows, merge_rows
+from workflow_scripts.evaluation.systems import (
+    Row,
+    System,
+    TargetData,
+    baselines,
+    mean_over_seeds,
+    merge_systems,
+    table_row,
+)
 from workflow_scripts.selection.plan import entry_key
 
 
 def target_rows(inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the rows of one target: per seed the baselines, then every experiment.
+    """Yield the rows of one target: per seed the baselines and every experiment; then all as means over seeds.
 
     Parameters
     ----------
@@ -24,14 +34,27 @@ def target_rows(inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Ma
         The plan's entries.
     """
     target, table = settings["target"], read_examples(inputs["table"], inputs["table_digest"])
+    clusters = table["cluster"].to_numpy()
+    found: dict[tuple[str, str], list[System]] = {}
+    for seed, system in _systems(inputs, settings, plan, table):
+        found.setdefault((system.experiment, system.name), []).append(system)
+        yield table_row(target, seed, system, clusters)
+    for systems in found.values():
+        yield table_row(target, "mean", mean_over_seeds(systems), clusters)
+
+
+def _systems(
+    inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Mapping[str, Any], table: pd.DataFrame
+) -> Iterator[tuple[int, System]]:
+    target = settings["target"]
     cells = [(locale, seed) for locale in settings["locales"] for seed in settings["seeds"]]
     row_packs = dict(zip(cells, inputs["rows"], strict=True))
     for i, seed in enumerate(settings["seeds"]):
         models = {locale: read_pack(row_packs[locale, seed], target) for locale in settings["locales"]}
         validation = read_matrix(inputs["validation_matrices"][i])[target].to_dict()
         data = TargetData(target, seed, table, models, validation, settings["pivot"])
-        yield from baseline_rows(data)
+        yield from ((seed, system) for system in baselines(data))
         for name in settings["experiments"]:
-            entry = plan[entry_key(name, target, seed)]
-            scores = read_pack(inputs["merges"][i], name)
-            yield from merge_rows(data, entry, scores, read_pack(inputs["merges_validation"][i], name).accuracy)
+            entry, scores = plan[entry_key(name, target, seed)], read_pack(inputs["merges"][i], name)
+            accuracy = read_pack(inputs["merges_validation"][i], name).accuracy
+            yield from ((seed, system) for system in merge_systems(data, entry, scores, accuracy))

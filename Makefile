@@ -1,0 +1,40 @@
+# make demo: install into .venv, run the default study, say where the report is. make test: prove that it all works.
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint docs install install-dev clean
+
+demo: install
+	$(BIN)/snakemake --cores $(CORES)
+
+test: install-dev
+	$(BIN)/python -m pytest
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint --configfile presets/tiny.yaml
+
+docs: install
+	$(BIN)/python -m workflow_scripts.generate_docs
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xlmerge needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) .snakemake

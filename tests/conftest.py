@@ -1,0 +1,55 @@
+"""What all tests share: running Snakemake as a user does, and one finished tiny run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def preset(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a preset's config with top-level keys changed."""
+    content = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {**content, **changes}
+
+
+def snakemake(directory: Path, config: dict[str, Any], *args: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+    """Run the workflow in a directory with a config; output and error come back as one text."""
+    path = directory / "run.yaml"
+    path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory)]
+    command += ["--cores", str(cores), "--configfile", str(path), *args]
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(
+        command, cwd=directory, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the output of a run that must have succeeded."""
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a finished run of the tiny preset; do not change it (see `tiny_copy`)."""
+    directory = tmp_path_factory.mktemp("tiny")
+    succeeded(snakemake(directory, preset("tiny")))
+    return directory
+
+
+@pytest.fixture
+def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished tiny run, with modification times and Snakemake's records, to change at will."""
+    directory = tmp_path / "tiny"
+    shutil.copytree(tiny_run, directory, symlinks=True)
+    return directory

@@ -1,0 +1,151 @@
+"""Bad input: one clear message that names the thing and the remedy, a non-zero exit code, and nothing half-made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import preset, snakemake
+
+BLOCK = {"name": "block", "fixed": {"num_languages": 2}, "sweep": {"method": ["average"]}}
+
+
+def block(**changes: Any) -> list[dict[str, Any]]:
+    return [{**BLOCK, **changes}]
+
+
+BEFORE_ANY_JOB = {
+    "unknown key": ({"lables": ["a", "b"]}, ["unknown key 'lables'", "did you mean 'labels'"]),
+    "unknown nested key": ({"finetune": {"learning_rat": 1.0e-3}}, ["finetune.learning_rat", "'learning_rate'"]),
+    "number as text": ({"finetune": {"learning_rate": "fast"}}, ["finetune.learning_rate", "'fast'"]),
+    "misspelt method": ({"ablations": block(sweep={"method": ["tiess"]})}, ["'tiess'", "did you mean 'ties'"]),
+    "misspelt similarity": ({"ablations": block(fixed={"similarity_type": "URIELL"})}, ["'URIELL'", "'uriel'"]),
+    "misspelt parameter": ({"ablations": block(fixed={"method": "ties", "densty": 0.1}, sweep={})}, ["'densty'", "'density'"]),
+    "parameter out of range": ({"ablations": block(fixed={"method": "ties", "density": 2}, sweep={})}, ["density", "less than or equal to 1"]),
+    "unknown provider": ({"data": {"provider": "home_asistant"}}, ["'home_asistant'", "did you mean 'home_assistant'"]),
+    "unknown locale": ({"locales": ["en-US", "de-DE", "xx-XX"]}, ["home_assistant has no locale 'xx-XX'"]),
+    "misspelt locale": ({"locales": ["en-US", "de-DE", "es-SE"]}, ["'es-SE'", "did you mean 'es-ES'"]),
+    "locale twice": ({"locales": ["en-US", "de-DE", "de-DE"]}, ["listed twice: de-DE"]),
+    "too many sources": ({"ablations": block(fixed={"num_languages": 3})}, ["num_languages is 3", "only 2 candidate sources"]),
+    "unknown target": ({"ablations": block(fixed={"num_languages": 2, "locales": ["de-AT"]})}, ["'de-AT'", "did you mean 'de-DE'"]),
+    "another base in model_family": ({"ablations": block(fixed={"num_languages": 2, "model_family": "xlm-roberta-base"})}, ["xlm-roberta-base", "tiny_encoder"]),
+    "missing base folder": ({"base": "./no/such/folder"}, ["there is no folder './no/such/folder'"]),
+    "missing data folder": ({"data": {"provider": "local_files", "folder": "nowhere"}}, ["no folder 'nowhere'"]),
+    "no experiments": ({"ablations": []}, ["ablations"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BEFORE_ANY_JOB)
+def test_said_before_any_job_starts(case: str, tmp_path: Path) -> None:
+    changes, expected = BEFORE_ANY_JOB[case]
+    done = snakemake(tmp_path, preset("tiny", **changes))
+    assert done.returncode == 1
+    for text in expected:
+        assert text in done.stdout.replace("\n", " "), done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "results").exists(), "a job started"
+
+
+def test_locale_without_uriel_codes(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", ["en-US", "de-DE", "qq-QQ"])
+    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "qq-QQ"]))
+    assert done.returncode == 1 and "needs language codes" in done.stdout and "'qq-QQ'" in done.stdout
+
+
+SENTENCES = {
+    "on": ["turn on the {} lamp", "switch the {} lamp on", "please put on the {} light"],
+    "off": ["turn off the {} lamp", "switch the {} lamp off", "please put out the {} light"],
+}
+ROOMS = ["kitchen", "garden", "office", "attic", "cellar", "hall", "bath", "porch"]
+SPLIT_OF_ROOM = ["train", "train", "train", "train", "train", "dev", "test", "test"]
+
+
+def write_dataset(folder: Path, locales: list[str]) -> None:
+    """Write a small dataset of one JSONL file per locale, split by a column."""
+    folder.mkdir(parents=True)
+    for locale in locales:
+        rows = [
+            {"utt": f"{locale[:2]} {template.format(room)}", "intent": intent, "partition": split, "group": template}
+            for intent, templates in SENTENCES.items()
+            for template in templates
+            for room, split in zip(ROOMS, SPLIT_OF_ROOM, strict=True)
+        ]
+        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+        (folder / f"{locale}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def local_config(locales: list[str], **changes: Any) -> dict[str, Any]:
+    data = {
+        "provider": "local_files", "folder": "data", "text_column": "utt", "label_column": "intent",
+        "split_column": "partition", "split_names": {"validation": "dev"}, "cluster_column": "group",
+    }  # fmt: skip
+    return preset("tiny", run="own", locales=locales, labels=["on", "off"], data=data, **changes)
+
+
+def edit_line(path: Path, line: int, old: str, new: str) -> None:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert old in lines[line - 1]
+    lines[line - 1] = lines[line - 1].replace(old, new)
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+IN_THE_DATA = {
+    "unknown label": (lambda p: edit_line(p, 3, '"on"', '"onn"'), ["de-DE.jsonl, line 3", "unknown label 'onn'", "'on'"]),
+    "bad encoding": (lambda p: p.write_bytes(p.read_bytes() + b'{"utt": "\xff"}'), ["de-DE.jsonl, line 49", "not UTF-8"]),
+    "empty file": (lambda p: p.write_text(""), ["de-DE.jsonl is empty"]),
+    "missing column": (lambda p: p.write_text(p.read_text().replace('"utt"', '"text"')), ["no column 'utt'", "text_column"]),
+    "no validation rows": (lambda p: p.write_text(p.read_text().replace('"dev"', '"train"')), ["no row has partition = 'dev'"]),
+    "empty text": (lambda p: edit_line(p, 2, "de turn on the garden lamp", " "), ["line 2", "empty text"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IN_THE_DATA)
+def test_bad_data_is_named_with_file_and_line(case: str, tmp_path: Path) -> None:
+    damage, expected = IN_THE_DATA[case]
+    write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
+    damage(tmp_path / "data" / "de-DE.jsonl")
+    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "es-ES"]), "data")
+    assert done.returncode == 1
+    for text in expected:
+        assert text in done.stdout.replace("\n", " "), done.stdout
+    assert not (tmp_path / "results/own/models").exists(), "a training started"
+
+
+def test_labels_left_out_are_listed_ready_to_paste(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
+    config = local_config(["en-US", "de-DE", "es-ES"])
+    del config["labels"]
+    done = snakemake(tmp_path, config)
+    assert done.returncode == 1 and "labels: [off, on]" in done.stdout
+
+
+def test_own_files_run_to_the_report(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
+    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "es-ES"]))
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (tmp_path / "results/own/report/report.md").exists()
+
+
+def test_training_that_learns_nothing_is_an_error(tmp_path: Path) -> None:
+    config = preset("tiny", finetune={"learning_rate": 1.0e-12, "epochs": 1, "freeze_embeddings": True})
+    done = snakemake(tmp_path, config, "models")
+    assert done.returncode == 1 and "training learned nothing" in done.stdout and "learning_rate" in done.stdout
+
+
+def test_base_that_does_not_match_its_config(tmp_path: Path) -> None:
+    assert snakemake(tmp_path, preset("tiny"), "results/tiny/base/base.digest").returncode == 0
+    folder = tmp_path / "results/tiny/base/model"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    done = snakemake(tmp_path, preset("tiny", run="other", base=str(folder)), "results/other/base/base.digest")
+    assert done.returncode == 1 and "does not match its own config" in done.stdout
+    assert not (tmp_path / "results/other/base/model").exists()
+
+
+def test_intent_missing_in_training_is_warned_of(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
+    config = local_config(["en-US", "de-DE", "es-ES"]) | {"labels": ["on", "off", "dim"]}
+    done = snakemake(tmp_path, config, "data")
+    assert done.returncode == 0
+    assert "no training example" in done.stdout and "dim" in done.stdout

@@ -1,0 +1,123 @@
+"""All results of a run in one place, as the report's tables and figures read them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workflow_scripts.analysis.matrices import read_matrix
+
+KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished run.
+
+    Attributes
+    ----------
+    systems : DataFrame
+        One row per target, system, experiment and seed (``seed == "mean"``: over seeds); see `evaluation.systems`.
+    plan : dict
+        The plan's entries.
+    experiments : dict of str to dict
+        Experiment → its settings.
+    matrix, matrix_validation : DataFrame
+        Mean accuracies, rows = models, columns = evaluation locales.
+    languages : dict of str to dict
+        Locale → its row of the locale table.
+    settings : dict
+        The run: ``run``, ``locales``, ``seeds``, ``labels``, ``base``, ``pivot``.
+    """
+
+    systems: pd.DataFrame
+    plan: dict[str, Any]
+    experiments: dict[str, dict[str, Any]]
+    matrix: pd.DataFrame
+    matrix_validation: pd.DataFrame
+    languages: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+
+    @cached_property
+    def mean(self) -> pd.DataFrame:
+        """The rows that are means over seeds."""
+        return self.systems[self.systems["seed"].astype(str) == "mean"]
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Targets in the run's order."""
+        present = set(self.systems["target"])
+        return [locale for locale in self.settings["locales"] if locale in present]
+
+    def baseline(self, name: str) -> pd.DataFrame:
+        """Return a baseline's mean rows, indexed by target."""
+        rows = self.mean[(self.mean["system"] == name) & (self.mean["experiment"] == "")]
+        return rows.set_index("target").reindex(self.targets)
+
+    def of_experiment(self, experiment: str, system: str = "merge") -> pd.DataFrame:
+        """Return the mean rows of a merge, or of a baseline among its sources, indexed by target."""
+        rows = self.mean[(self.mean["system"] == system) & (self.mean["experiment"] == experiment)]
+        return rows.set_index("target")
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Experiment → a short title that says only what differs between experiments."""
+        return short_titles(self.experiments)
+
+    @cached_property
+    def chosen(self) -> dict[str, str]:
+        """Target → the experiment whose merge is best on the target's validation data; ties go to the first."""
+        merges = self.mean[self.mean["system"] == "merge"]
+        order = {name: i for i, name in enumerate(self.experiments)}
+        ranked = merges.assign(order=merges["experiment"].map(order)).sort_values(
+            ["accuracy_validation", "order"], ascending=[False, True]
+        )
+        return dict(ranked.drop_duplicates("target")[["target", "experiment"]].itertuples(index=False))
+
+    @property
+    def one_seed(self) -> bool:
+        """Is this a run with a single seed?"""
+        return len(self.settings["seeds"]) == 1
+
+
+def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Results:
+    """Read everything that the report needs from a job's inputs."""
+    systems = pd.concat([pd.read_csv(p, keep_default_na=False, na_values=[""]) for p in inputs["evaluations"]])
+    systems["experiment"] = systems["experiment"].fillna("")
+    return Results(
+        systems=systems.reset_index(drop=True),
+        plan=json.loads(Path(inputs["plan"]).read_text(encoding="utf-8")),
+        experiments=settings["experiments"],
+        matrix=read_matrix(inputs["matrix"]),
+        matrix_validation=read_matrix(inputs["matrix_validation"]),
+        languages=settings["languages"],
+        settings=settings["run"],
+    )
+
+
+def short_titles(experiments: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return titles made of the settings that vary; a method's parameters appear where they vary within it."""
+    varying = [k for k in KEYS if len({str(e[k]) for e in experiments.values()}) > 1] or ["method"]
+    return {name: _title(e, varying, experiments) for name, e in experiments.items()}
+
+
+def _title(settings: Mapping[str, Any], varying: list[str], experiments: Mapping[str, Mapping[str, Any]]) -> str:
+    parts = [_value(k, settings[k]) for k in varying]
+    for plugin in ("method", "selector"):
+        same = [e[f"{plugin}_parameters"] for e in experiments.values() if e[plugin] == settings[plugin]]
+        for key, value in settings[f"{plugin}_parameters"].items():
+            if len({str(other[key]) for other in same}) > 1:
+                parts.append(f"{key} {value}")
+    return " · ".join(parts)
+
+
+def _value(key: str, value: Any) -> str:
+    if key == "num_languages":
+        return f"k={value}"
+    if key == "include_target":
+        return "IncTar" if value else "ExcTar"
+    return str(value)

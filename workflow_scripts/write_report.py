@@ -1,0 +1,32 @@
+"""The report: tables, figures, Markdown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.analysis import tables
+from workflow_scripts.analysis.matrices import write_table
+from workflow_scripts.analysis.report import cost_facts, render_report
+from workflow_scripts.analysis.results import read_results
+from workflow_scripts.core.atomic import write_text
+from workflow_scripts.core.job import run_job
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
+    """Write the tables and the Markdown."""
+    results = read_results(inputs, settings)
+    details = tables.merge_details(results)
+    write_table(tables.cross_lingual_summary(results), outputs["summary"])
+    write_table(details, outputs["details"])
+    sidecars = [json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]]
+    observed = next((s["observed_share"] for s in sidecars if "observed_share" in s), {})
+    facts = {
+        "cost": cost_facts(sidecars),
+        "versions": ", ".join(f"{k} {v}" for k, v in sidecars[0]["versions"].items()),
+        "observed": ", ".join(f"{locale} {share:.2f}" for locale, share in observed.items()),
+    }
+    write_text(outputs["markdown"], render_report(results, details, facts))
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])
