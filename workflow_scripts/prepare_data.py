@@ -1,11 +1,10 @@
 """Examples of one locale and split, in the contract of all stages."""
 
-import sys
 from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.digests import write_digest
-from workflow_scripts.core.job import run_job
+from workflow_scripts.core.job import run_job, warn
 from workflow_scripts.data import examples
 
 
@@ -16,11 +15,12 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     held_out = [examples.read_examples(p) for p in inputs.get("held_out", [])]
     table = examples.make_examples(chosen, locale, split, labels, held_out)
     missing = examples.missing_labels(table, labels)
-    if missing and split == "train":
-        print(f"xlmerge: warning: {locale} has no training example of: {', '.join(missing)}", file=sys.stderr)
     examples.write_examples(table, outputs["table"])
     write_digest(outputs["digest"], examples.examples_digest(table))
     counts = {name: int((table["label"] == i).sum()) for i, name in enumerate(labels)}
+    if missing and split == "train":
+        table = "\n".join(f"  {count:6d}  {name}" for name, count in counts.items())
+        warn(f"{locale} has no training example of {', '.join(missing)}; its model cannot learn it\n{table}")
     return {"n": len(table), "clusters": int(table["cluster"].nunique()), "per_label": counts, "missing": missing}
 
 

@@ -51,6 +51,17 @@ def die_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+_terminal: int | None = None  # standard error before it was sent to the log
+
+
+def warn(message: str) -> None:
+    """Tell the user about something that does not stop the run: in the log and on the terminal."""
+    text = f"xlmerge: warning: {message}"
+    print(text, file=sys.stderr, flush=True)
+    if _terminal is not None:
+        os.write(_terminal, (text + "\n").encode())
+
+
 @contextlib.contextmanager
 def logged(path: str | None) -> Iterator[None]:
     """Send file descriptors 1 and 2 to the log file (Snakemake shows it when the job fails)."""
@@ -58,7 +69,9 @@ def logged(path: str | None) -> Iterator[None]:
         yield
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    global _terminal
     saved = [os.dup(1), os.dup(2)]
+    _terminal = saved[1]
     with open(path, "wb", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -67,6 +80,7 @@ def logged(path: str | None) -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            _terminal = None
             for descriptor, copy in enumerate(saved, 1):
                 os.dup2(copy, descriptor)
                 os.close(copy)

@@ -58,19 +58,15 @@ def load_study(config: Mapping[str, Any]) -> Study:
         run = Run(**config)
     except ValidationError as error:
         raise XlmergeError(f"the config is not valid:\n  {describe(error, Run)}") from None
-    labels = _labels(run)
+    provider = registry.load("data provider", run.data.provider)
+    provider.check(run.data, run.locales)
+    labels = run.labels or provider.labels(run.data, run.locales)
     _check_base(run.base.name)
     experiments = expand(run)
     for name, spec in experiments.items():
         _check_candidates(name, spec, run)
     measures = _measures(run, experiments)
-    registry.load("data provider", run.data.provider).check(run.data, run.locales, labels)
     return Study(run, run_paths(run.run), labels, experiments, measures, _languages(run, measures))
-
-
-def _labels(run: Run) -> list[str]:
-    labels = run.labels or registry.load("data provider", run.data.provider).labels(run.data)
-    return labels or []
 
 
 def _check_base(name: str) -> None:

@@ -1,40 +1,44 @@
 """Key figures: per target, its own model, the fair single source, and every merge, with intervals."""
 
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflow_scripts.analysis.figures.style import MARKERS, PALETTE, SELF, ZERO_SHOT, new_figure
+from workflow_scripts.analysis.figures.style import SELF, ZERO_SHOT, looks, new_figure
 from workflow_scripts.analysis.results import Results
 
 
 def draw(results: Results) -> Figure:
-    """Draw one line per target, best self accuracy first; thin lines are 95 % intervals."""
+    """Draw one band per target, best self accuracy on top: own model, one line per method, single source."""
     targets = sorted(results.targets, key=lambda t: results.baseline("self").loc[t, "accuracy"])
-    figure = new_figure(8.5, max(3.5, 0.42 * len(targets) + 1.8))
-    axes = figure.subplots()
-    systems = [
-        ("own model (self)", results.baseline("self"), SELF, "|"),
-        ("best zero-shot, chosen on validation", results.baseline("best_zero_shot_val"), ZERO_SHOT, "|"),
-    ]
     methods = list(dict.fromkeys(e["method"] for e in results.experiments.values()))
-    for i, (title, rows, colour, marker) in enumerate(systems):
-        for y, target in enumerate(targets):
-            row = rows.loc[target]
-            offset = 0.16 if i == 0 else -0.16
-            axes.plot([row["low"], row["high"]], [y + offset] * 2, color=colour, linewidth=5, alpha=0.35, zorder=1)
-            axes.plot(row["accuracy"], y + offset, marker, color=colour, markersize=11, markeredgewidth=2.2, zorder=2,
-                      label=title if y == 0 else None)  # fmt: skip
-    for i, name in enumerate(results.experiments):
-        rows = results.of_experiment(name)
-        method = methods.index(results.experiments[name]["method"])
-        shown = [(rows.loc[t, "accuracy"], y) for y, t in enumerate(targets) if t in rows.index]
-        axes.scatter(
-            [x for x, _ in shown], [y for _, y in shown], s=26, zorder=3, marker=MARKERS[i % len(MARKERS)],
-            facecolors=PALETTE[method % len(PALETTE)], edgecolors="white", linewidths=0.4, label=results.titles[name],
-        )  # fmt: skip
+    lines = len(methods) + 2
+    figure = new_figure(9, max(3.5, 0.17 * lines * len(targets) + 1.2))
+    axes = figure.subplots()
+    places = {line: 0.36 - 0.72 * line / (lines - 1) for line in range(lines)}
+    _draw_baseline(axes, results.baseline("self"), targets, places[0], SELF, "own model (self)")
+    for name, (colour, marker) in looks(results.experiments).items():
+        rows = results.of_experiment(name)["accuracy"].reindex(targets)
+        offset = places[1 + methods.index(results.experiments[name]["method"])]
+        axes.scatter(rows, [y + offset for y in range(len(targets))], s=26, zorder=3, marker=marker,
+                     color=colour, edgecolors="white", linewidths=0.4, label=results.titles[name])  # fmt: skip
+    fair = results.baseline("best_zero_shot_val")
+    _draw_baseline(axes, fair, targets, places[lines - 1], ZERO_SHOT, "best zero-shot, chosen on validation")
+    for y in range(1, len(targets)):
+        axes.axhline(y - 0.5, color="#DDDDDD", linewidth=0.7)
     axes.set_yticks(range(len(targets)), targets)
+    axes.set_ylim(-0.55, len(targets) - 0.45)
     axes.set_xlim(0, 1)
     axes.set_xlabel("test accuracy (bars: 95 % intervals of the two baselines)")
-    axes.set_title("What each target gets: own model, single source, merges")
+    axes.set_title("What each target gets: own model, merges, single source")
     axes.grid(axis="x", alpha=0.25)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8)
     return figure
+
+
+def _draw_baseline(axes: Axes, rows: pd.DataFrame, targets: list[str], offset: float, colour: str, title: str) -> None:
+    for y, target in enumerate(targets):
+        row = rows.loc[target]
+        axes.plot([row["low"], row["high"]], [y + offset] * 2, color=colour, linewidth=4, alpha=0.35, zorder=1)
+    heights = [y + offset for y in range(len(targets))]
+    axes.plot(rows.loc[targets, "accuracy"], heights, "|", color=colour, markersize=8, markeredgewidth=2.2, label=title)

@@ -1,6 +1,7 @@
 """Where merging paid: effects per target and experiment, and their distribution."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workflow_scripts.analysis.figures.style import DIVERGING, PALETTE, new_figure
@@ -47,12 +48,12 @@ def effect_matrix(results: Results, baseline: str) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _distribution(axes: object, effects: dict[str, np.ndarray], results: Results) -> None:
+def _distribution(axes: Axes, effects: dict[str, np.ndarray], results: Results) -> None:
     for i, (title, values) in enumerate(effects.items()):
         flat = 100 * values[np.isfinite(values)]
-        axes.hist(flat, bins=24, histtype="step", linewidth=1.8, color=PALETTE[i], label=f"{title}: mean {flat.mean():+.1f}")  # type: ignore[attr-defined]
-    axes.axvline(0, color="black", linewidth=0.8)  # type: ignore[attr-defined]
-    axes.set_xlabel("difference in test accuracy, percentage points")  # type: ignore[attr-defined]
-    axes.set_ylabel("merges")  # type: ignore[attr-defined]
-    axes.set_title(f"All {len(results.experiments) * len(results.targets)} merges")  # type: ignore[attr-defined]
-    axes.legend(fontsize=8, loc="upper left")  # type: ignore[attr-defined]
+        axes.hist(flat, bins=24, histtype="step", linewidth=1.8, color=PALETTE[i], label=f"{title}: mean {flat.mean():+.1f}")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("difference in test accuracy, percentage points")
+    axes.set_ylabel("merges")
+    axes.set_title(f"All {len(results.experiments) * len(results.targets)} merges")
+    axes.legend(fontsize=8, loc="upper right")

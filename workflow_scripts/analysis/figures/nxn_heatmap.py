@@ -1,6 +1,7 @@
 """NxN heat map: every model on every locale."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workflow_scripts.analysis.figures.style import SEQUENTIAL, new_figure
@@ -35,14 +36,14 @@ def _group(results: Results, locale: str) -> tuple[str, str, str]:
     return row["family"], row["genus"], locale
 
 
-def _write_numbers(axes: object, values: np.ndarray) -> None:
+def _write_numbers(axes: Axes, values: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value < 0.6 else "black"
-        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=7)  # type: ignore[attr-defined]
+        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=7)
 
 
-def _separate_groups(axes: object, groups: list[tuple[str, str]]) -> None:
+def _separate_groups(axes: Axes, groups: list[tuple[str, str]]) -> None:
     for i in range(1, len(groups)):
         if groups[i] != groups[i - 1]:
-            axes.axhline(i - 0.5, color="white", linewidth=2)  # type: ignore[attr-defined]
-            axes.axvline(i - 0.5, color="white", linewidth=2)  # type: ignore[attr-defined]
+            axes.axhline(i - 0.5, color="white", linewidth=2)
+            axes.axvline(i - 0.5, color="white", linewidth=2)

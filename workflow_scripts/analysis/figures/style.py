@@ -1,6 +1,8 @@
 """One look for all figures: palette, fonts, saving."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -14,6 +16,23 @@ PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8
 SELF, ZERO_SHOT, MEAN = "#4D4D4D", "#A6A6A6", "#D9D9D9"
 DIVERGING, SEQUENTIAL = "PuOr_r", "viridis"
 MARKERS = "osD^vPX*"
+
+
+def looks(experiments: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Return each experiment's colour (its method) and marker (how its sources were selected)."""
+    methods = list(dict.fromkeys(e["method"] for e in experiments.values()))
+    selections = list(dict.fromkeys(_selection(e) for e in experiments.values()))
+    return {
+        name: (
+            PALETTE[methods.index(e["method"]) % len(PALETTE)],
+            MARKERS[selections.index(_selection(e)) % len(MARKERS)],
+        )
+        for name, e in experiments.items()
+    }
+
+
+def _selection(settings: Mapping[str, Any]) -> str:
+    return str([v for k, v in sorted(settings.items()) if not k.startswith("method")])
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -44,12 +44,12 @@ class Settings(Closed):
     walks_per_template: int = Field(40, ge=1, description="Random walks tried per template.")
 
 
-def labels(settings: Settings) -> list[str]:
+def labels(settings: Settings, locales: list[str]) -> list[str]:
     """Return the default intents: 16 that at least 30 languages cover with three templates or more."""
     return list(LABELS)
 
 
-def check(settings: Settings, locales: list[str], intents: list[str]) -> None:
+def check(settings: Settings, locales: list[str]) -> None:
     """Raise an `XlmergeError` that names the first locale without values."""
     known = sorted(p.stem for p in VALUES.glob("*.json"))
     for locale in locales:

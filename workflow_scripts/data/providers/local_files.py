@@ -38,12 +38,31 @@ class Settings(Closed):
     )
 
 
-def labels(settings: Settings) -> list[str] | None:
-    """Return None: the labels of files have to be declared by the config."""
-    return None
+def labels(settings: Settings, locales: list[str]) -> list[str]:
+    """Refuse to guess: a list that grew with a locale would change every model's head.
+
+    Raises
+    ------
+    XlmergeError
+        Always; the message holds the list that the files use, ready to paste.
+    """
+    from workflow_scripts.data import file_tables
+
+    found: set[str] = set()
+    for path in sorted({_file(settings, locale, split) for locale in locales for split in DEFAULT_SPLITS}):
+        table = file_tables.read_table(path)
+        file_tables.require_columns(table, [settings.label_column], path)
+        found |= {str(v) for v in table[settings.label_column]}
+    raise XlmergeError(f"local_files needs the ordered list of intents; the files use this one:\nlabels: {_yaml(found)}")
 
 
-def check(settings: Settings, locales: list[str], intents: list[str]) -> None:
+def _yaml(labels: set[str]) -> str:
+    import yaml
+
+    return yaml.safe_dump(sorted(labels), default_flow_style=True, allow_unicode=True, width=10**6).strip()
+
+
+def check(settings: Settings, locales: list[str]) -> None:
     """Raise an `XlmergeError` for a missing folder or file, naming it, or a file of an unknown kind."""
     if not Path(settings.folder).is_dir():
         raise XlmergeError(f"data.folder: there is no folder {settings.folder!r}")
