@@ -4,7 +4,9 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-if not workflow.config_settings.configfiles:  # a preset is complete: it must not be merged with the default run
+if (
+    not workflow.config_settings.configfiles
+):  # a preset is complete: it must not be merged with the default run
 
     configfile: f"{workflow.basedir}/config.yaml"
 
@@ -24,7 +26,6 @@ include: "rules/report.smk"
 # Every lasting artefact is a target by itself: a job that failed in an earlier invocation must not be forgotten.
 rule all:
     default_target: True
-    localrule: True
     input:
         rules.data.input,
         rules.models.input,
@@ -34,6 +35,7 @@ rule all:
         rules.merges.input,
         rules.evaluation.input,
         rules.report.input,
+    localrule: True
 
 
 onstart:

@@ -15,8 +15,12 @@ from workflow_scripts.core.registry import load, names, resolve
 from workflow_scripts.core.study import checkpoint_files, load_study
 from workflow_scripts.selection.plan import entry_key, planned_merges
 
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two processes starve each other
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
+)
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # spinning threads of two processes starve each other
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -59,7 +63,9 @@ def hold_run_lock():
     try:
         fcntl.flock(_run_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError(f"xlmerge: another Snakemake is working on run {S.run.run!r} ({P.lock} is held)") from None
+        raise WorkflowError(
+            f"xlmerge: another Snakemake is working on run {S.run.run!r} ({P.lock} is held)"
+        ) from None
 
 
 def template_digest():

@@ -11,20 +11,25 @@ rule examples:
         table=P.examples,
         digest=P.examples_digest,
         info=P.examples_info,
-    params:
-        settings=lambda w: stable(
-            {"data": S.run.data.model_dump(), "labels": S.labels, "locale": w.locale, "split": w.split}
-        ),
-        code=fingerprint("prepare_data", resolve("data provider", S.run.data.provider)),
     log:
         log_path("examples", "{locale}-{split}"),
     conda:
         ENVIRONMENT
+    params:
+        settings=lambda w: stable(
+            {
+                "data": S.run.data.model_dump(),
+                "labels": S.labels,
+                "locale": w.locale,
+                "split": w.split,
+            }
+        ),
+        code=fingerprint("prepare_data", resolve("data provider", S.run.data.provider)),
     script:
         f"{SCRIPTS}/prepare_data.py"
 
 
 rule data:
-    localrule: True
     input:
         expand([P.examples, P.examples_digest], locale=LOCALES, split=SPLITS),
+    localrule: True

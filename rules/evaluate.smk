@@ -2,7 +2,6 @@
 
 
 rule evaluate:
-    localrule: True
     input:
         plan=P.plan,
         validation_matrices=expand(P.seed_matrix_validation, seed=SEEDS),
@@ -11,10 +10,17 @@ rule evaluate:
         rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),
         row_digests=expand(P.row_digest, locale=LOCALES, seed=SEEDS),
         merges=ancient(expand(P.merge_test, target="{target}", seed=SEEDS)),
-        merges_validation=ancient(expand(P.merge_validation, target="{target}", seed=SEEDS)),
+        merges_validation=ancient(
+            expand(P.merge_validation, target="{target}", seed=SEEDS)
+        ),
         merge_digests=expand(P.merge_digest, target="{target}", seed=SEEDS),
     output:
         table=P.evaluation,
+    log:
+        log_path("evaluate", "{target}"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=lambda w: stable(
             {
@@ -22,19 +28,17 @@ rule evaluate:
                 "locales": LOCALES,
                 "seeds": SEEDS,
                 "pivot": S.run.pivot,
-                "experiments": [name for name, e in S.experiments.items() if w.target in e.targets],
+                "experiments": [
+                    name for name, e in S.experiments.items() if w.target in e.targets
+                ],
             }
         ),
         code=fingerprint("evaluate_target"),
-    log:
-        log_path("evaluate", "{target}"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/evaluate_target.py"
 
 
 rule evaluation:
-    localrule: True
     input:
         expand(P.evaluation, target=TARGETS),
+    localrule: True

@@ -14,6 +14,11 @@ rule finetune:
         digest=P.model_digest,
         training=P.training,
         info=P.model_info,
+    log:
+        log_path("finetune", "{locale}-seed{seed}"),
+    conda:
+        ENVIRONMENT
+    threads: S.run.finetune.threads
     params:
         settings=lambda w: stable(
             {
@@ -25,16 +30,11 @@ rule finetune:
             }
         ),
         code=fingerprint("finetune_model"),
-    threads: S.run.finetune.threads
-    log:
-        log_path("finetune", "{locale}-seed{seed}"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/finetune_model.py"
 
 
 rule models:
-    localrule: True
     input:
         expand([P.model, P.model_digest], locale=LOCALES, seed=SEEDS),
+    localrule: True

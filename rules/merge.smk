@@ -5,17 +5,26 @@
 def planned(w):
     """The slices of the plan for one target and seed, by experiment."""
     plan = planned_merges(checkpoints.select.get().output.plan)
-    keys = {name: entry_key(name, w.target, w.seed) for name, e in S.experiments.items() if w.target in e.targets}
+    keys = {
+        name: entry_key(name, w.target, w.seed)
+        for name, e in S.experiments.items()
+        if w.target in e.targets
+    }
     return {name: plan[key] for name, key in keys.items()}
 
 
 def sources(w):
-    return sorted({locale for entry in planned(w).values() for locale in entry["sources"]})
+    return sorted(
+        {locale for entry in planned(w).values() for locale in entry["sources"]}
+    )
 
 
 def merge_codes(w):
     methods = {entry["method"] for entry in planned(w).values()}
-    return {m: fingerprint("merging.workflow_merge", resolve("merge method", m)) for m in sorted(methods)}
+    return {
+        m: fingerprint("merging.workflow_merge", resolve("merge method", m))
+        for m in sorted(methods)
+    }
 
 
 rule merge:
@@ -32,6 +41,11 @@ rule merge:
         facts=P.merge_facts,
         digest=P.merge_digest,
         info=P.merge_info,
+    log:
+        log_path("merge", "{target}-seed{seed}"),
+    conda:
+        ENVIRONMENT
+    threads: S.run.evaluation.threads
     params:
         settings=lambda w: stable(
             {
@@ -44,11 +58,6 @@ rule merge:
             }
         ),
         code=fingerprint("merge_models"),
-    threads: S.run.evaluation.threads
-    log:
-        log_path("merge", "{target}-seed{seed}"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/merge_models.py"
 
@@ -57,6 +66,10 @@ TARGETS = [t for t in LOCALES if any(t in e.targets for e in S.experiments.value
 
 
 rule merges:
-    localrule: True
     input:
-        expand([P.merge_test, P.merge_validation, P.merge_digest], target=TARGETS, seed=SEEDS),
+        expand(
+            [P.merge_test, P.merge_validation, P.merge_digest],
+            target=TARGETS,
+            seed=SEEDS,
+        ),
+    localrule: True

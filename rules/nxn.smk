@@ -4,7 +4,9 @@
 def evaluation_data(locales):
     """Inputs of a job that scores locales: tables in order only, digests decide."""
     return {
-        f"{split}_{kind}": (ancient if kind == "tables" else list)(expand(template, locale=locales, split=split))
+        f"{split}_{kind}": (ancient if kind == "tables" else list)(
+            expand(template, locale=locales, split=split)
+        )
         for split in ("test", "validation")
         for kind, template in (("tables", P.examples), ("digests", P.examples_digest))
     }
@@ -32,22 +34,26 @@ rule row:
         cells=P.row_cells,
         digest=P.row_digest,
         info=P.row_info,
-    params:
-        settings=lambda w: stable(
-            {"locales": LOCALES, "locale": w.locale, "seed": int(w.seed), "scoring": scoring_settings()}
-        ),
-        code=fingerprint("evaluate_row"),
-    threads: S.run.evaluation.threads
     log:
         log_path("row", "{locale}-seed{seed}"),
     conda:
         ENVIRONMENT
+    threads: S.run.evaluation.threads
+    params:
+        settings=lambda w: stable(
+            {
+                "locales": LOCALES,
+                "locale": w.locale,
+                "seed": int(w.seed),
+                "scoring": scoring_settings(),
+            }
+        ),
+        code=fingerprint("evaluate_row"),
     script:
         f"{SCRIPTS}/evaluate_row.py"
 
 
 rule matrix:
-    localrule: True
     input:
         cells=expand(P.row_cells, locale=LOCALES, seed=SEEDS),
     output:
@@ -56,19 +62,20 @@ rule matrix:
         validation=P.matrix_validation,
         test_by_seed=expand(P.seed_matrix_test, seed=SEEDS),
         validation_by_seed=expand(P.seed_matrix_validation, seed=SEEDS),
+    log:
+        log_path("matrix", "matrix"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=stable({"locales": LOCALES, "seeds": SEEDS}),
         code=fingerprint("collect_matrix"),
-    log:
-        log_path("matrix", "matrix"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/collect_matrix.py"
 
 
 rule nxn:
-    localrule: True
     input:
         expand([P.row_test, P.row_validation, P.row_digest], locale=LOCALES, seed=SEEDS),
         rules.matrix.output,
+    localrule: True

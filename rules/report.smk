@@ -1,6 +1,11 @@
 # Needs: evaluations, matrices, the plan. Makes: the report's tables, figures and Markdown.
 
-FIGURES = ["key_performance_comparison", "merge_improvement_analysis", "zero_shot_comparison", "nxn_heatmap"]
+FIGURES = [
+    "key_performance_comparison",
+    "merge_improvement_analysis",
+    "zero_shot_comparison",
+    "nxn_heatmap",
+]
 RESULTS = {
     "evaluations": expand(P.evaluation, target=TARGETS),
     "plan": P.plan,
@@ -10,12 +15,14 @@ RESULTS = {
 REPORT_SETTINGS = {
     "experiments": {name: e.settings for name, e in S.experiments.items()},
     "languages": S.languages,
-    "run": {**S.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"}), "labels": S.labels},
+    "run": {
+        **S.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"}),
+        "labels": S.labels,
+    },
 }
 
 
 rule report_tables:
-    localrule: True
     input:
         **RESULTS,
         sidecars=ancient(
@@ -28,39 +35,40 @@ rule report_tables:
         summary=f"{P.report}/cross_lingual_summary.csv",
         details=f"{P.report}/merge_details.csv",
         markdown=f"{P.report}/report.md",
+    log:
+        log_path("report", "tables"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=stable(REPORT_SETTINGS),
         code=fingerprint("write_report"),
         template=template_digest(),
-    log:
-        log_path("report", "tables"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/write_report.py"
 
 
 rule figure:
-    localrule: True
     input:
         **RESULTS,
     output:
         figure=f"{P.report}/{{figure}}.png",
+    log:
+        log_path("figure", "{figure}"),
     wildcard_constraints:
         figure="|".join(FIGURES),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=lambda w: stable({**REPORT_SETTINGS, "figure": w.figure}),
         code=lambda w: fingerprint("draw_figure", f"analysis.figures.{w.figure}"),
-    log:
-        log_path("figure", "{figure}"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/draw_figure.py"
 
 
 rule report:
-    localrule: True
     input:
         rules.report_tables.output,
         expand(f"{P.report}/{{figure}}.png", figure=FIGURES),
+    localrule: True

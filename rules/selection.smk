@@ -1,33 +1,39 @@
 # Needs: all similarity matrices. Makes: the plan of all merges, in one small file. The workflow's only checkpoint.
 
-EXPERIMENTS = {name: {"settings": e.settings, "targets": e.targets} for name, e in S.experiments.items()}
+EXPERIMENTS = {
+    name: {"settings": e.settings, "targets": e.targets}
+    for name, e in S.experiments.items()
+}
 SELECTORS = sorted({e.settings["selector"] for e in S.experiments.values()})
 
 
 checkpoint select:
-    localrule: True
     input:
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
     output:
         plan=P.plan,
+    log:
+        log_path("select", "plan"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=stable(
             {
                 "experiments": EXPERIMENTS,
                 "seeds": SEEDS,
-                "tiers": {name: load("similarity measure", m).SUPERVISION for name, (m, _) in S.measures.items()},
+                "tiers": {
+                    name: load("similarity measure", m).SUPERVISION
+                    for name, (m, _) in S.measures.items()
+                },
             }
         ),
         code=fingerprint("select_sources", *(resolve("selector", s) for s in SELECTORS)),
-    log:
-        log_path("select", "plan"),
-    conda:
-        ENVIRONMENT
     script:
         f"{SCRIPTS}/select_sources.py"
 
 
 rule selection:
-    localrule: True
     input:
         P.plan,
+    localrule: True

@@ -3,16 +3,24 @@
 
 def similarity_inputs(w):
     needs = load("similarity measure", S.measures[w.measure][0]).NEEDS
-    return {"validation": P.seed_matrix_validation.format(seed=w.seed)} if needs == "validation_matrix" else {}
+    return (
+        {"validation": P.seed_matrix_validation.format(seed=w.seed)}
+        if needs == "validation_matrix"
+        else {}
+    )
 
 
 rule similarity_matrix:
-    localrule: True
     input:
         unpack(similarity_inputs),
     output:
         matrix=P.similarity,
         info=P.similarity_info,
+    log:
+        log_path("similarity", "{measure}-seed{seed}"),
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=lambda w: stable(
             {
@@ -22,16 +30,15 @@ rule similarity_matrix:
                 "languages": S.languages,
             }
         ),
-        code=lambda w: fingerprint("compute_similarity", resolve("similarity measure", S.measures[w.measure][0])),
-    log:
-        log_path("similarity", "{measure}-seed{seed}"),
-    conda:
-        ENVIRONMENT
+        code=lambda w: fingerprint(
+            "compute_similarity",
+            resolve("similarity measure", S.measures[w.measure][0]),
+        ),
     script:
         f"{SCRIPTS}/compute_similarity.py"
 
 
 rule similarity:
-    localrule: True
     input:
         expand(P.similarity, measure=S.measures, seed=SEEDS),
+    localrule: True

@@ -26,10 +26,16 @@ def snakemake(directory: Path, config: dict[str, Any], *args: str, cores: int = 
     path = directory / "run.yaml"
     path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory)]
-    command += ["--cores", str(cores), "--configfile", str(path), *args]
+    command += ["--configfile", str(path), "--cores", str(cores), *args]
     environment = {**os.environ, "COLUMNS": "200"}
     return subprocess.run(
-        command, cwd=directory, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        command,
+        cwd=directory,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
     )
 
 

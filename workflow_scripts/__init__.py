@@ -1,1 +1,1 @@
-"""xlmerge: when does merging per-language models beat the best single one?"""
+"""xlmerge finds out when merging per-language models beats the best single one."""

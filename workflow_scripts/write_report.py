@@ -19,7 +19,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_table(tables.cross_lingual_summary(results), outputs["summary"])
     write_table(details, outputs["details"])
     sidecars = [json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]]
-    observed = next((s["observed_share"] for s in sidecars if "observed_share" in s), {})
+    observed: dict[str, float] = next((s["observed_share"] for s in sidecars if "observed_share" in s), {})
     facts = {
         "cost": cost_facts(sidecars),
         "versions": ", ".join(f"{k} {v}" for k, v in sidecars[0]["versions"].items()),

@@ -14,11 +14,60 @@ from workflow_scripts.core import locales
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.locales import Locale, UnknownLocaleError, all_locales, get_locale
 
-MASSIVE = """
-af-ZA am-ET ar-SA az-AZ bn-BD ca-ES cy-GB da-DK de-DE el-GR en-US es-ES fa-IR fi-FI fr-FR he-IL hi-IN hu-HU
-hy-AM id-ID is-IS it-IT ja-JP jv-ID ka-GE km-KH kn-IN ko-KR lv-LV ml-IN mn-MN ms-MY my-MM nb-NO nl-NL pl-PL
-pt-PT ro-RO ru-RU sl-SL sq-AL sv-SE sw-KE ta-IN te-IN th-TH tl-PH tr-TR ur-PK vi-VN zh-CN zh-TW
-""".split()
+MASSIVE = [
+    "af-ZA",
+    "am-ET",
+    "ar-SA",
+    "az-AZ",
+    "bn-BD",
+    "ca-ES",
+    "cy-GB",
+    "da-DK",
+    "de-DE",
+    "el-GR",
+    "en-US",
+    "es-ES",
+    "fa-IR",
+    "fi-FI",
+    "fr-FR",
+    "he-IL",
+    "hi-IN",
+    "hu-HU",
+    "hy-AM",
+    "id-ID",
+    "is-IS",
+    "it-IT",
+    "ja-JP",
+    "jv-ID",
+    "ka-GE",
+    "km-KH",
+    "kn-IN",
+    "ko-KR",
+    "lv-LV",
+    "ml-IN",
+    "mn-MN",
+    "ms-MY",
+    "my-MM",
+    "nb-NO",
+    "nl-NL",
+    "pl-PL",
+    "pt-PT",
+    "ro-RO",
+    "ru-RU",
+    "sl-SL",
+    "sq-AL",
+    "sv-SE",
+    "sw-KE",
+    "ta-IN",
+    "te-IN",
+    "th-TH",
+    "tl-PH",
+    "tr-TR",
+    "ur-PK",
+    "vi-VN",
+    "zh-CN",
+    "zh-TW",
+]
 
 # Where the table says something else than CLDR on purpose.
 NAME_EXCEPTIONS = {

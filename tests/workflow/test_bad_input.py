@@ -25,7 +25,7 @@ BEFORE_ANY_JOB = {
     "parameter out of range": ({"ablations": block(fixed={"method": "ties", "density": 2}, sweep={})}, ["density", "less than or equal to 1"]),
     "unknown provider": ({"data": {"provider": "home_asistant"}}, ["'home_asistant'", "did you mean 'home_assistant'"]),
     "unknown locale": ({"locales": ["en-US", "de-DE", "xx-XX"]}, ["home_assistant has no locale 'xx-XX'"]),
-    "misspelt locale": ({"locales": ["en-US", "de-DE", "es-SE"]}, ["'es-SE'", "did you mean 'es-ES'"]),
+    "misspelt locale": ({"locales": ["en-US", "de-DE", "es-EZ"]}, ["'es-EZ'", "did you mean 'es-ES'"]),
     "locale twice": ({"locales": ["en-US", "de-DE", "de-DE"]}, ["listed twice: de-DE"]),
     "too many sources": ({"ablations": block(fixed={"num_languages": 3})}, ["num_languages is 3", "only 2 candidate sources"]),
     "unknown target": ({"ablations": block(fixed={"num_languages": 2, "locales": ["de-AT"]})}, ["'de-AT'", "did you mean 'de-DE'"]),

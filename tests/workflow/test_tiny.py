@@ -125,7 +125,9 @@ def test_results_removed_come_back_from_the_cache(tiny_copy: Path) -> None:
         shutil.rmtree(results / folder)
     succeeded(snakemake(tiny_copy, preset("tiny")))
     assert (results / "nxn/evaluation_matrix.csv").read_bytes() == before
-    sidecars = [json.loads(p.read_text()) for p in results.rglob("seed0/*.json") if p.name in {"model.json", "row.json"}]
+    sidecars = [
+        json.loads(p.read_text()) for p in results.rglob("seed0/*.json") if p.name in {"model.json", "row.json"}
+    ]
     assert not any(s.get("trained") or s.get("cells_computed") for s in sidecars)
 
 

@@ -124,10 +124,7 @@ def _headline(results: Results, overview: pd.DataFrame) -> dict[str, Any]:
     chosen = pd.Series({t: results.of_experiment(e).loc[t, "accuracy"] for t, e in results.chosen.items()})
     fair = results.baseline("best_zero_shot_val")["accuracy"].reindex(chosen.index)
     effect = pd.Series(
-        {
-            t: chosen[t] - results.of_experiment(e, "best_source").loc[t, "accuracy"]
-            for t, e in results.chosen.items()
-        }
+        {t: chosen[t] - results.of_experiment(e, "best_source").loc[t, "accuracy"] for t, e in results.chosen.items()}
     )
     return {
         "chosen": chosen.mean(),

@@ -80,7 +80,7 @@ class Results:
 
     @property
     def one_seed(self) -> bool:
-        """Is this a run with a single seed?"""
+        """Tell whether the run has a single seed."""
         return len(self.settings["seeds"]) == 1
 
 

@@ -152,10 +152,10 @@ def pairwise(results: Results) -> pd.DataFrame:
 def method_title(results: Results, experiment: str) -> str:
     """Return the method's name, with its parameters where the run has several variants of it."""
     settings = results.experiments[experiment]
-    variants = {
-        str(e["method_parameters"]) for e in results.experiments.values() if e["method"] == settings["method"]
-    }
-    return settings["method"] if len(variants) == 1 else f"{settings['method']} ({_listed(settings['method_parameters'])})"
+    variants = {str(e["method_parameters"]) for e in results.experiments.values() if e["method"] == settings["method"]}
+    return (
+        settings["method"] if len(variants) == 1 else f"{settings['method']} ({_listed(settings['method_parameters'])})"
+    )
 
 
 def _pair(first: str, second: str, difference: pd.Series) -> dict[str, Any]:

@@ -112,9 +112,7 @@ def _check_family(family: str | None, run: Run) -> None:
 def _targets(locales: list[str] | None, run: Run) -> list[str]:
     for locale in locales or []:
         if locale not in run.locales:
-            raise XlmergeError(
-                f"target {locale!r} is not among the run's locales{did_you_mean(locale, run.locales)}"
-            )
+            raise XlmergeError(f"target {locale!r} is not among the run's locales{did_you_mean(locale, run.locales)}")
     return list(locales or run.locales)
 
 
@@ -122,7 +120,8 @@ def _unknown_key(key: str, rows: list[dict[str, Any]]) -> str:
     known = set(Experiment.model_fields)
     for name, kind in PLUGINS:
         for row in rows:
-            known |= signatures.parameter_names(kind, row.get(name, Experiment().model_dump()[name]))
+            chosen = str(row.get(name, Experiment.model_fields[name].default))
+            known |= signatures.parameter_names(kind, chosen)
     return (
         f"unknown key {key!r}{did_you_mean(key, known)} (experiment keys: "
         f"{', '.join(sorted(Experiment.model_fields))}; parameters here: "

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -20,10 +21,11 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
     """Call ``main(inputs, outputs, settings, threads)`` as a job of the workflow.
 
     ``settings`` is the decoded JSON of the param of that name. What `main` returns goes into the sidecar (the output
-    named ``info``), beside the settings, versions, times and input digests. Output goes into the log file. An `XlmergeError` is shown as one message
-    without a traceback.
+    named ``info``), beside the settings, versions, times and input digests. Output goes into the log file. An
+    `XlmergeError` is shown as one message without a traceback.
     """
     die_with_parent()
+    gc.set_threshold(100_000, 50, 50)  # collecting while torch is imported costs a fifth of a short job
     outputs = dict(snakemake.output.items())
     inputs = dict(snakemake.input.items())
     params = dict(snakemake.params.items())
@@ -40,6 +42,9 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
             sys.exit(1)
     if "info" in outputs:
         write_json(outputs["info"], sidecar(snakemake.rule, settings, inputs, watch, facts or {}))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # taking torch apart would cost another second
 
 
 def die_with_parent() -> None:
@@ -51,15 +56,15 @@ def die_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-_terminal: int | None = None  # standard error before it was sent to the log
+_TERMINAL: list[int] = []  # standard error as it was before it was sent to the log
 
 
 def warn(message: str) -> None:
     """Tell the user about something that does not stop the run: in the log and on the terminal."""
     text = f"xlmerge: warning: {message}"
     print(text, file=sys.stderr, flush=True)
-    if _terminal is not None:
-        os.write(_terminal, (text + "\n").encode())
+    for descriptor in _TERMINAL:
+        os.write(descriptor, (text + "\n").encode())
 
 
 @contextlib.contextmanager
@@ -69,9 +74,8 @@ def logged(path: str | None) -> Iterator[None]:
         yield
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    global _terminal
     saved = [os.dup(1), os.dup(2)]
-    _terminal = saved[1]
+    _TERMINAL.append(saved[1])
     with open(path, "wb", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -80,7 +84,7 @@ def logged(path: str | None) -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            _terminal = None
+            _TERMINAL.clear()
             for descriptor, copy in enumerate(saved, 1):
                 os.dup2(copy, descriptor)
                 os.close(copy)

@@ -98,7 +98,8 @@ def _check_candidates(name: str, spec: ExperimentSpec, run: Run) -> None:
     if k != "all" and k > candidates:
         raise XlmergeError(
             f"experiment {name}: num_languages is {k}, but a target has only {candidates} candidate sources "
-            f"({len(run.locales)} locales{'' if include else ', the target left out'}); use less or `num_languages: all`"
+            f"({len(run.locales)} locales{'' if include else ', the target left out'}); "
+            "use less or `num_languages: all`"
         )
 
 

@@ -1,7 +1,8 @@
 """Cells of the NxN matrix and their cache.
 
-A cell is what one model says about one locale. The cache is addressed by content: the model's digest, the data's digest,
-the evaluation's settings and code. It is private to the jobs that score models; everybody else reads their outputs.
+A cell is what one model says about one locale. The cache is addressed by content: the model's digest, the data's
+digest, the evaluation's settings and code. It is private to the jobs that score models; everybody else reads their
+outputs.
 """
 
 import sys

@@ -141,4 +141,6 @@ def mean_over_seeds(systems: Iterable[System]) -> System:
     models = dict.fromkeys(str(s.facts["model"]) for s in found if "model" in s.facts)
     first = found[0]
     correct = np.mean([s.correct for s in found], axis=0)
-    return System(first.name, first.tier, first.experiment, correct, {**facts, **({"model": "/".join(models)} if models else {})})
+    return System(
+        first.name, first.tier, first.experiment, correct, {**facts, **({"model": "/".join(models)} if models else {})}
+    )

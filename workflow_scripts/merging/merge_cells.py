@@ -1,7 +1,7 @@
 """Merges as cells: a merged model is a model whose content is known before it is made.
 
-Its identity is the digest of method, parameters, sources' digests and weights, and code. So merges that coincide between
-experiments are made once, and a rerun makes only those whose identity is new.
+Its identity is the digest of method, parameters, sources' digests and weights, and code. So merges that coincide
+between experiments are made once, and a rerun makes only those whose identity is new.
 """
 
 import json
@@ -22,8 +22,8 @@ class MergeJob:
     Parameters
     ----------
     inputs : mapping
-        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["sources"]``; the target's
-        example tables.
+        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["sources"]``; the
+        target's example tables.
     settings : mapping
         ``target``; ``sources``: locales; ``merges``: experiment → merge slice of the plan; ``codes``: method →
         code fingerprint; ``scoring``: see `evaluation.cells.cell_cache`.

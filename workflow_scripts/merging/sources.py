@@ -115,9 +115,7 @@ class Sources:
         by_rows = [self._rows[i][name] for i in holders if name in self._rows[i]]
         return np.unique(np.concatenate(by_rows)) if len(by_rows) == len(holders) else None
 
-    def _common_shape(
-        self, name: str, holders: list[tuple[int, Stored]], rows: np.ndarray | None
-    ) -> tuple[int, ...]:
+    def _common_shape(self, name: str, holders: list[tuple[int, Stored]], rows: np.ndarray | None) -> tuple[int, ...]:
         whole = {s.shape for i, s in holders if name not in self._rows[i]}
         tails = {s.shape[1:] for _, s in holders} if rows is not None or len(whole) == 1 else set()
         if len(whole) > 1 or len(tails) > 1:

@@ -48,7 +48,7 @@ def summarise(facts: MergeFacts, embedding: str) -> dict[str, Any]:
     """Return density and norm per part of the model."""
     parts: dict[str, list[str]] = {"embedding": [], "encoder": [], "head": []}
     for name in facts.elements:
-        prefix = embedding.split(".")[0] + "."
+        prefix = embedding.split(".", maxsplit=1)[0] + "."
         part = "embedding" if name == embedding else "encoder" if name.startswith(prefix) else "head"
         parts[part].append(name)
     return {

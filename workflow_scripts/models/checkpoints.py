@@ -87,9 +87,7 @@ def load_model(base: str | Path, vocabulary: Vocabulary) -> PreTrainedModel:
     return model.eval()
 
 
-def set_task_vector(
-    model: PreTrainedModel, base: str | Path, vocabulary: Vocabulary, task_vector: TaskVector
-) -> None:
+def set_task_vector(model: PreTrainedModel, base: str | Path, vocabulary: Vocabulary, task_vector: TaskVector) -> None:
     """Set a model made by `load_model` to θ₀ + τ; rows of tokens outside the vocabulary are not needed and left out."""
     state = base_state(base, vocabulary, embedding_name(model))
     _add(state, task_vector, vocabulary)
@@ -170,9 +168,7 @@ def load_task_vector(path: str | Path, base: str, digest_file: str | Path | None
         require_base(path, file.metadata(), base)
         names = list(file.keys())
         tensors = {name: file.get_tensor(name) for name in names}
-    rows = {
-        name: (tensors[name + ROWS].long(), tensors[name]) for name in names if name + ROWS in tensors
-    }
+    rows = {name: (tensors[name + ROWS].long(), tensors[name]) for name in names if name + ROWS in tensors}
     dense = {n: t for n, t in tensors.items() if n not in rows and not n.endswith(ROWS)}
     return TaskVector(dense, rows)
 

@@ -3,6 +3,7 @@
 All numbers are little-endian. Header, SentencePiece vocabulary, normaliser map, tensor directory, tensors.
 """
 
+import itertools
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def _parse(data: memoryview) -> Q4File:
     cursor += 4 * n_pieces
     blob = bytes(data[cursor : cursor + blob_length])
     cursor += blob_length
-    texts = [blob[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    texts = [blob[a:b].decode() for a, b in itertools.pairwise(offsets)]
     _, normaliser_bytes = struct.unpack_from("<iI", data, cursor)
     cursor += 8 + normaliser_bytes
     pieces = list(zip(texts, scores.tolist(), strict=True))

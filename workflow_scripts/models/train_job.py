@@ -15,9 +15,7 @@ from workflow_scripts.models.model_cache import FILES, ModelCache
 from workflow_scripts.models.training import finetune
 
 
-def train(
-    inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int
-) -> None:
+def train(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int) -> None:
     """Train and store the model in its cache entry; a rerun after a kill goes on from the last checkpoint."""
     torch.set_num_threads(threads)
     verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])

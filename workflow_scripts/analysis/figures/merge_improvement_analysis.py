@@ -51,7 +51,9 @@ def effect_matrix(results: Results, baseline: str) -> np.ndarray:
 def _distribution(axes: Axes, effects: dict[str, np.ndarray], results: Results) -> None:
     for i, (title, values) in enumerate(effects.items()):
         flat = 100 * values[np.isfinite(values)]
-        axes.hist(flat, bins=24, histtype="step", linewidth=1.8, color=PALETTE[i], label=f"{title}: mean {flat.mean():+.1f}")
+        axes.hist(
+            flat, bins=24, histtype="step", linewidth=1.8, color=PALETTE[i], label=f"{title}: mean {flat.mean():+.1f}"
+        )
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel("difference in test accuracy, percentage points")
     axes.set_ylabel("merges")

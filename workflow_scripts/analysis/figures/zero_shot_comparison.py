@@ -30,7 +30,12 @@ def draw(results: Results) -> Figure:
     right.set_ylabel("merge − best zero-shot (validation), points")
     right.set_title("Does a weak zero-shot predict a useful merge?", pad=34)
     _name_points(right, oracle / own)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(5, len(results.experiments)), fontsize=8)
+    figure.legend(
+        *left.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(5, len(results.experiments)),
+        fontsize=8,
+    )
     return figure
 
 

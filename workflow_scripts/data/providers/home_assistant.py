@@ -88,7 +88,12 @@ def load(settings: Settings, locale: str, split: str, intents: list[str]) -> "Da
     sampled = {i: _sample_intent(parsed, values, i, locale, settings) for i in intents}
     ambiguous = _ambiguous(sampled)
     rows = [
-        {"id": f"{locale}/{intent}/{template}/{number}", "text": text, "intent": intent, "cluster": f"{intent}/{template}"}
+        {
+            "id": f"{locale}/{intent}/{template}/{number}",
+            "text": text,
+            "intent": intent,
+            "cluster": f"{intent}/{template}",
+        }
         for intent in intents
         for template, number, text in _deal(sampled[intent][split], caps[split], ambiguous)
     ]
@@ -106,9 +111,7 @@ def _package_intents(language: str) -> "Intents":
 Sampled = dict[str, dict[str, list[str]]]  # split → template → sentences
 
 
-def _sample_intent(
-    parsed: "Intents", values: dict[str, Any], intent: str, locale: str, settings: Settings
-) -> Sampled:
+def _sample_intent(parsed: "Intents", values: dict[str, Any], intent: str, locale: str, settings: Settings) -> Sampled:
     """Sample every template of one intent and deal the templates to the splits."""
     from workflow_scripts.data.template_walk import Walker
 

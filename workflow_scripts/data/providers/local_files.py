@@ -27,8 +27,7 @@ class Settings(Closed):
     split_column: str = Field("split", description="Column that names the split, where a file holds all three.")
     split_names: dict[Literal["train", "validation", "test"], str] = Field(
         default_factory=lambda: dict(DEFAULT_SPLITS),  # type: ignore[arg-type]
-        description="What the files call the splits, in `split_column` or in place of `{split}`: "
-        "`{validation: dev}`.",
+        description="What the files call the splits, in `split_column` or in place of `{split}`: `{validation: dev}`.",
     )
     text_column: str = Field("text", description="Column with the sentence.")
     label_column: str = Field("label", description="Column with the intent's name.")
@@ -53,7 +52,9 @@ def labels(settings: Settings, locales: list[str]) -> list[str]:
         table = file_tables.read_table(path)
         file_tables.require_columns(table, [settings.label_column], path)
         found |= {str(v) for v in table[settings.label_column]}
-    raise XlmergeError(f"local_files needs the ordered list of intents; the files use this one:\nlabels: {_yaml(found)}")
+    raise XlmergeError(
+        f"local_files needs the ordered list of intents; the files use this one:\nlabels: {_yaml(found)}"
+    )
 
 
 def _yaml(labels: set[str]) -> str:
@@ -70,7 +71,9 @@ def check(settings: Settings, locales: list[str]) -> None:
         for split in DEFAULT_SPLITS:
             path = _file(settings, locale, split)
             if not path.is_file():
-                raise XlmergeError(f"local_files: no file {path} for locale {locale!r} (data.files: {settings.files!r})")
+                raise XlmergeError(
+                    f"local_files: no file {path} for locale {locale!r} (data.files: {settings.files!r})"
+                )
             if path.suffix not in {".jsonl", ".csv", ".tsv", ".parquet"}:
                 raise XlmergeError(f"local_files: {path} must end in .jsonl, .csv, .tsv or .parquet")
 

@@ -122,5 +122,7 @@ def _learned(code: str) -> tuple[float, ...]:
     """Read the learned vectors directly: lang2vec gives a constant vector for a language without one."""
     import lang2vec
 
-    table = np.load(Path(lang2vec.__file__).parent / "data" / "learned.npy", encoding="latin1", allow_pickle=True).item()
+    table = np.load(
+        Path(lang2vec.__file__).parent / "data" / "learned.npy", encoding="latin1", allow_pickle=True
+    ).item()
     return tuple(table[code])

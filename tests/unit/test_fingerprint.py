@@ -1,0 +1,118 @@
+"""Code identity: which edits count, on a copy of the package."""
+
+import ast
+import shutil
+
+import pytest
+
+from workflow_scripts.core import fingerprint as module
+from workflow_scripts.core.fingerprint import ROOT, fingerprint
+
+PACKAGE = ROOT / "workflow_scripts"
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """Return a function that edits a file of the copied package."""
+    shutil.copytree(PACKAGE, tmp_path / "workflow_scripts", ignore=shutil.ignore_patterns("__pycache__", "*.json"))
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+
+    def forget():
+        for function in (module._tree, module._tree_hash, module._imports):
+            function.cache_clear()
+
+    def edit(path, old, new):
+        file = tmp_path / "workflow_scripts" / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+        forget()
+
+    forget()
+    yield edit
+    forget()
+
+
+TIES = "merging/methods/ties.py"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""TIES: trim', '"""Something else: trim'),
+        ('"""Merge by trim', '"""Words.\n\n    Merge by trim'),
+        ("    tau *= sign\n", "    # turn the elected sign into plus\n\n    tau  *=  sign\n"),
+        ("import numpy as np\n", "import numpy as np  # arrays\n"),
+    ],
+    ids=["module docstring", "function docstring", "comment and layout", "trailing comment"],
+)
+def test_words_do_not_count(copy, old, new):
+    before = fingerprint("merging.methods.ties")
+    copy(TIES, old, new)
+    assert fingerprint("merging.methods.ties") == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("np.float32(-1), np.float32(1)", "np.float32(1), np.float32(-1)"),
+        ("= 0.2,", "= 0.3,"),
+        ("USES_WEIGHTS = True", "USES_WEIGHTS = False"),
+        ("gt=0, le=1", "gt=0, le=2"),
+    ],
+    ids=["order", "default", "constant", "annotation"],
+)
+def test_code_counts(copy, old, new):
+    before = fingerprint("merging.methods.ties")
+    copy(TIES, old, new)
+    assert fingerprint("merging.methods.ties") != before
+
+
+def test_an_import_of_an_import_counts(copy):
+    # ties → merging.sources → merging.tensor_files
+    source = (PACKAGE / TIES).read_text(encoding="utf-8")
+    assert "tensor_files" not in source
+    before = fingerprint("merging.methods.ties")
+    copy("merging/tensor_files.py", '"F16": 2', '"F16": 3')
+    assert fingerprint("merging.methods.ties") != before
+
+
+def test_an_import_inside_a_function_counts(copy):
+    # evaluate_row imports evaluation.score_checkpoint only where it scores
+    before = fingerprint("evaluate_row")
+    copy("evaluation/predict.py", "max(1, batch_tokens // length)", "max(2, batch_tokens // length)")
+    assert fingerprint("evaluate_row") != before
+
+
+def test_a_module_that_is_not_imported_does_not_count(copy):
+    before = {name: fingerprint(name) for name in ("merging.methods.ties", "finetune_model", "evaluate_target")}
+    copy("analysis/intervals.py", "level: float = 0.95", "level: float = 0.9")
+    after = {name: fingerprint(name) for name in before}
+    assert {name for name in before if after[name] != before[name]} == {"evaluate_target"}
+
+
+def test_the_code_of_a_package_counts(copy):
+    before = fingerprint("merging.methods.ties")
+    copy("merging/methods/__init__.py", '"""', 'X = 1\n"""')
+    assert fingerprint("merging.methods.average") == fingerprint("workflow_scripts.merging.methods.average")
+    assert fingerprint("merging.methods.ties") == before  # its own package is no import of a module's
+    copy("core/__init__.py", '"""What', 'X = 1\n"""What')
+    assert fingerprint("core.registry", "merge_models") != fingerprint("merge_models")
+
+
+def test_several_modules_in_any_order():
+    one, two = "merging.methods.ties", "merging.methods.average"
+    assert fingerprint(one, two) == fingerprint(two, one) != fingerprint(one)
+    assert fingerprint(f"workflow_scripts.{one}") == fingerprint(one)
+
+
+def test_a_module_that_does_not_exist_is_an_error():
+    with pytest.raises(ModuleNotFoundError, match=r"merging\.methods\.tiess"):
+        fingerprint("merging.methods.tiess")
+
+
+def test_no_module_imports_in_a_way_that_the_fingerprint_does_not_follow():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            relative = isinstance(node, ast.ImportFrom) and node.level > 0
+            assert not relative, f"{path}, line {node.lineno}: a relative import"
