@@ -3,26 +3,18 @@
 import fcntl
 import json
 import os
-import sys
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, workflow.basedir)
 from workflow_scripts.core.digests import digest_of_files
+from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
 from workflow_scripts.core.study import checkpoint_files, load_study
 from workflow_scripts.selection.plan import entry_key, planned_merges
 
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
-)
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # spinning threads of two processes starve each other
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+set_environment(workflow.basedir)
 
 try:
     S = load_study(config)
@@ -72,3 +64,57 @@ def template_digest():
     """Identity of the report's templates, which the code fingerprint does not see."""
     folder = f"{SCRIPTS}/analysis/templates"
     return digest_of_files(*(f"{folder}/{name}" for name in sorted(os.listdir(folder))))
+
+
+def evaluation_data(locales):
+    """Inputs of a job that scores locales: tables in order only, digests decide."""
+    return {
+        f"{split}_{kind}": (ancient if kind == "tables" else list)(
+            expand(template, locale=locales, split=split)
+        )
+        for split in ("test", "validation")
+        for kind, template in (("tables", P.examples), ("digests", P.examples_digest))
+    }
+
+
+def scoring_settings():
+    """What shapes scores besides model and data, and where the cell cache is."""
+    return {
+        "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
+        "code": fingerprint("evaluation.score_checkpoint"),
+        "cache": f"{P.cache}/cells",
+    }
+
+
+def similarity_inputs(w):
+    needs = load("similarity measure", S.measures[w.measure][0]).NEEDS
+    return (
+        {"validation": P.seed_matrix_validation.format(seed=w.seed)}
+        if needs == "validation_matrix"
+        else {}
+    )
+
+
+def planned(w):
+    """The slices of the plan for one target and seed, by experiment."""
+    plan = planned_merges(checkpoints.select.get().output.plan)
+    keys = {
+        name: entry_key(name, w.target, w.seed)
+        for name, e in S.experiments.items()
+        if w.target in e.targets
+    }
+    return {name: plan[key] for name, key in keys.items()}
+
+
+def sources(w):
+    return sorted(
+        {locale for entry in planned(w).values() for locale in entry["sources"]}
+    )
+
+
+def merge_codes(w):
+    methods = {entry["method"] for entry in planned(w).values()}
+    return {
+        m: fingerprint("merging.workflow_merge", resolve("merge method", m))
+        for m in sorted(methods)
+    }

@@ -2,31 +2,6 @@
 # merges on the target. One job makes them all: what it finds in the cache it does not make again.
 
 
-def planned(w):
-    """The slices of the plan for one target and seed, by experiment."""
-    plan = planned_merges(checkpoints.select.get().output.plan)
-    keys = {
-        name: entry_key(name, w.target, w.seed)
-        for name, e in S.experiments.items()
-        if w.target in e.targets
-    }
-    return {name: plan[key] for name, key in keys.items()}
-
-
-def sources(w):
-    return sorted(
-        {locale for entry in planned(w).values() for locale in entry["sources"]}
-    )
-
-
-def merge_codes(w):
-    methods = {entry["method"] for entry in planned(w).values()}
-    return {
-        m: fingerprint("merging.workflow_merge", resolve("merge method", m))
-        for m in sorted(methods)
-    }
-
-
 rule merge:
     input:
         **evaluation_data("{target}"),

@@ -1,26 +1,6 @@
 # Needs: every model, every locale's validation and test examples. Makes: rows of logits and the NxN matrices.
 
 
-def evaluation_data(locales):
-    """Inputs of a job that scores locales: tables in order only, digests decide."""
-    return {
-        f"{split}_{kind}": (ancient if kind == "tables" else list)(
-            expand(template, locale=locales, split=split)
-        )
-        for split in ("test", "validation")
-        for kind, template in (("tables", P.examples), ("digests", P.examples_digest))
-    }
-
-
-def scoring_settings():
-    """What shapes scores besides model and data, and where the cell cache is."""
-    return {
-        "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
-        "code": fingerprint("evaluation.score_checkpoint"),
-        "cache": f"{P.cache}/cells",
-    }
-
-
 rule row:
     input:
         **evaluation_data(LOCALES),

@@ -1,15 +1,6 @@
 # Needs: language codes, or the validation matrix of a seed. Makes: one matrix per similarity type and seed.
 
 
-def similarity_inputs(w):
-    needs = load("similarity measure", S.measures[w.measure][0]).NEEDS
-    return (
-        {"validation": P.seed_matrix_validation.format(seed=w.seed)}
-        if needs == "validation_matrix"
-        else {}
-    )
-
-
 rule similarity_matrix:
     input:
         unpack(similarity_inputs),

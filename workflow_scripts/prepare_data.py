@@ -19,8 +19,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_digest(outputs["digest"], examples.examples_digest(table))
     counts = {name: int((table["label"] == i).sum()) for i, name in enumerate(labels)}
     if missing and split == "train":
-        table = "\n".join(f"  {count:6d}  {name}" for name, count in counts.items())
-        warn(f"{locale} has no training example of {', '.join(missing)}; its model cannot learn it\n{table}")
+        listed = "\n".join(f"  {count:6d}  {name}" for name, count in counts.items())
+        warn(f"{locale} has no training example of {', '.join(missing)}; its model cannot learn it\n{listed}")
     return {"n": len(table), "clusters": int(table["cluster"].nunique()), "per_label": counts, "missing": missing}
 
 

@@ -91,13 +91,17 @@ def test_a_module_that_is_not_imported_does_not_count(copy):
     assert {name for name in before if after[name] != before[name]} == {"evaluate_target"}
 
 
-def test_the_code_of_a_package_counts(copy):
-    before = fingerprint("merging.methods.ties")
-    copy("merging/methods/__init__.py", '"""', 'X = 1\n"""')
-    assert fingerprint("merging.methods.average") == fingerprint("workflow_scripts.merging.methods.average")
-    assert fingerprint("merging.methods.ties") == before  # its own package is no import of a module's
+def test_the_package_in_an_import_from_counts(copy):
+    # compute_similarity: from workflow_scripts.core import registry
+    before = fingerprint("compute_similarity")
     copy("core/__init__.py", '"""What', 'X = 1\n"""What')
-    assert fingerprint("core.registry", "merge_models") != fingerprint("merge_models")
+    assert fingerprint("compute_similarity") != before
+
+
+def test_packages_hold_no_code_that_the_fingerprint_would_miss():
+    for path in PACKAGE.rglob("__init__.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert len(body) == 1 and module._is_docstring(body[0]), f"{path} holds more than a docstring"
 
 
 def test_several_modules_in_any_order():

