@@ -21,6 +21,7 @@ include: "rules/selection.smk"
 include: "rules/merge.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/maintenance.smk"
 
 
 # Every lasting artefact is a target by itself: a job that failed in an earlier invocation must not be forgotten.

@@ -13,6 +13,7 @@ rule examples:
         info=P.examples_info,
     log:
         log_path("examples", "{locale}-{split}"),
+    localrule: True  # a second each: not worth a submission
     conda:
         ENVIRONMENT
     params:

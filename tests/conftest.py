@@ -21,17 +21,24 @@ def preset(name: str, **changes: Any) -> dict[str, Any]:
     return {**content, **changes}
 
 
-def snakemake(directory: Path, config: dict[str, Any], *args: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-    """Run the workflow in a directory with a config; output and error come back as one text."""
+def snakemake(
+    directory: Path,
+    config: dict[str, Any],
+    *args: str,
+    cores: int = 2,
+    root: Path = ROOT,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow of `root` in a directory with a config; output and error come back as one text."""
     path = directory / "run.yaml"
     path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(directory)]
     command += ["--configfile", str(path), "--cores", str(cores), *args]
-    environment = {**os.environ, "COLUMNS": "200"}
+    variables = {**os.environ, "COLUMNS": "200", **(environment or {})}
     return subprocess.run(
         command,
         cwd=directory,
-        env=environment,
+        env=variables,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -18,9 +18,11 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
 
         return score_checkpoint(inputs, base, missing, settings["scoring"]["evaluation"], threads)
 
-    packs, computed = cached_scores(cache, targets_of(settings["locales"], inputs), score)
+    targets = targets_of(settings["locales"], inputs)
+    packs, computed = cached_scores(cache, targets, score)
     write_row(outputs, packs, settings["locale"], settings["seed"], settings["locales"])
-    return {"cells": len(settings["locales"]), "cells_computed": len(computed), "computed": computed}
+    counts = {"cells": len(targets), "cells_computed": len(computed), "computed": computed}
+    return {**counts, "cache_entries": cache.entries(targets)}
 
 
 if "snakemake" in globals():

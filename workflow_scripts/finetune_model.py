@@ -18,7 +18,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
 
         train(inputs, settings, data["base"], cache, threads)
         cache.restore(outputs)
-    return {"trained": trained, "training_key": cache.key}
+    return {"trained": trained, "cache_entries": [cache.key]}
 
 
 if "snakemake" in globals():

@@ -20,7 +20,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_json(outputs["facts"], facts)
     digests = {split: {name: s.digest() for name, s in packs[split].items()} for split in SPLITS}
     write_digest(outputs["digest"], digest_of([digests, facts]))
-    return {"merges": len(facts), "merges_computed": len(computed), "computed": computed}
+    counts = {"merges": len(facts), "merges_computed": len(computed), "computed": computed}
+    return {**counts, "cache_entries": job.cache_entries()}
 
 
 if "snakemake" in globals():

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.engine import MergeFacts, merge_files
 
 NAMES = ["de-DE", "fr-FR", "th-TH", "ar-SA", "zh-CN", "fi-FI", "sw-KE", "ru-RU", "el-GR"]
@@ -62,6 +63,7 @@ def merge_with_facts(
     weights: Sequence[float] | None = None,
     heights: Mapping[str, int] | None = None,
     dtype: torch.dtype = torch.float32,
+    layout: Layout | None = None,
     **parameters: Any,
 ) -> tuple[dict[str, np.ndarray], MergeFacts]:
     """Merge task vectors through files; weights are uniform unless given."""
@@ -69,7 +71,8 @@ def merge_with_facts(
         paths = [write_vector(Path(folder) / f"{i}.safetensors", v, dtype) for i, v in enumerate(sources)]
         chosen = [1 / len(paths)] * len(paths) if weights is None else list(weights)
         out = Path(folder) / "merged.safetensors"
-        facts = merge_files(paths, NAMES[: len(paths)], chosen, method, parameters, out, {"base": "base"})
+        names = NAMES[: len(paths)]
+        facts = merge_files(paths, names, chosen, method, parameters, out, {"base": "base"}, layout=layout)
         return read_vector(out, heights), facts
 
 

@@ -189,6 +189,11 @@ def test_merges_that_coincide_are_made_once_and_again_only_when_their_content_ch
     settings = merge_settings(tmp_path, **merges)
     assert MergeJob(merge_inputs, settings).complete(1) == ["x", "z"]
     assert MergeJob(merge_inputs, settings).complete(1) == []
+    path = write_vector(
+        tmp_path / "b.safetensors", {"classifier.bias": [0, 0, 6.0]}, base=base_digest(merge_inputs["base"])
+    )
+    write_digest(path.with_suffix(".digest"), digest_of_files(path))
+    assert MergeJob(merge_inputs, settings).complete(1) == ["x", "z"], "a source was trained anew"
     other_code = {**settings, "codes": {**settings["codes"], "similarity": "new"}}
     assert MergeJob(merge_inputs, other_code).complete(1) == ["z"]
     job = MergeJob(merge_inputs, settings)

@@ -33,48 +33,54 @@ def copy(tmp_path, monkeypatch):
     forget()
 
 
-TIES = "merging/methods/ties.py"
+TOP_K, NAME = "selection/selectors/top_k.py", "selection.selectors.top_k"
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"""TIES: trim', '"""Something else: trim'),
-        ('"""Merge by trim', '"""Words.\n\n    Merge by trim'),
-        ("    tau *= sign\n", "    # turn the elected sign into plus\n\n    tau  *=  sign\n"),
-        ("import numpy as np\n", "import numpy as np  # arrays\n"),
+        ('"""The k most similar sources', '"""Something else'),
+        ('"""Return the k most similar', '"""Words.\n\n    Return the k most similar'),
+        ("    order = ranked(similarity)\n", "    # most similar first\n\n    order  =  ranked( similarity )\n"),
+        ("import math\n", "import math  # exp\n"),
     ],
     ids=["module docstring", "function docstring", "comment and layout", "trailing comment"],
 )
 def test_words_do_not_count(copy, old, new):
-    before = fingerprint("merging.methods.ties")
-    copy(TIES, old, new)
-    assert fingerprint("merging.methods.ties") == before
+    before = fingerprint(NAME)
+    copy(TOP_K, old, new)
+    assert fingerprint(NAME) == before
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("np.float32(-1), np.float32(1)", "np.float32(1), np.float32(-1)"),
-        ("= 0.2,", "= 0.3,"),
-        ("USES_WEIGHTS = True", "USES_WEIGHTS = False"),
-        ("gt=0, le=1", "gt=0, le=2"),
+        ("(value - best) / temperature", "(best - value) / temperature"),
+        ("] = 0.1,", "] = 0.2,"),
+        ('SUPERVISION = "none"', 'SUPERVISION = "unlabelled"'),
+        ("Field(gt=0,", "Field(gt=1,"),
     ],
     ids=["order", "default", "constant", "annotation"],
 )
 def test_code_counts(copy, old, new):
-    before = fingerprint("merging.methods.ties")
-    copy(TIES, old, new)
-    assert fingerprint("merging.methods.ties") != before
+    before = fingerprint(NAME)
+    copy(TOP_K, old, new)
+    assert fingerprint(NAME) != before
 
 
 def test_an_import_of_an_import_counts(copy):
-    # ties → merging.sources → merging.tensor_files
-    source = (PACKAGE / TIES).read_text(encoding="utf-8")
-    assert "tensor_files" not in source
-    before = fingerprint("merging.methods.ties")
-    copy("merging/tensor_files.py", '"F16": 2', '"F16": 3')
-    assert fingerprint("merging.methods.ties") != before
+    # finetune_model → models.model_cache → core.digests
+    assert "sha256" not in (PACKAGE / "finetune_model.py").read_text(encoding="utf-8")
+    before = fingerprint("finetune_model")
+    copy("core/digests.py", "hexdigest()[:32]", "hexdigest()[:16]")
+    assert fingerprint("finetune_model") != before
+
+
+def test_a_module_imported_from_its_package_counts(copy):
+    # compute_similarity: from workflow_scripts.core import registry
+    before = fingerprint("compute_similarity")
+    copy("core/registry.py", "name.lower() not in names(kind)", "name not in names(kind)")
+    assert fingerprint("compute_similarity") != before
 
 
 def test_an_import_inside_a_function_counts(copy):
@@ -85,7 +91,7 @@ def test_an_import_inside_a_function_counts(copy):
 
 
 def test_a_module_that_is_not_imported_does_not_count(copy):
-    before = {name: fingerprint(name) for name in ("merging.methods.ties", "finetune_model", "evaluate_target")}
+    before = {name: fingerprint(name) for name in (NAME, "finetune_model", "evaluate_target")}
     copy("analysis/intervals.py", "level: float = 0.95", "level: float = 0.9")
     after = {name: fingerprint(name) for name in before}
     assert {name for name in before if after[name] != before[name]} == {"evaluate_target"}
@@ -105,7 +111,7 @@ def test_packages_hold_no_code_that_the_fingerprint_would_miss():
 
 
 def test_several_modules_in_any_order():
-    one, two = "merging.methods.ties", "merging.methods.average"
+    one, two = NAME, "similarity.measures.nxn"
     assert fingerprint(one, two) == fingerprint(two, one) != fingerprint(one)
     assert fingerprint(f"workflow_scripts.{one}") == fingerprint(one)
 

@@ -65,10 +65,6 @@ def test_one_cluster_is_one_observation():
     assert clustered_accuracy(np.array([1, 0, 1, 1]), np.zeros(4)).n_effective == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="clusters of one accuracy: residuals of exactly 0 give n_effective = clusters, of 1e-17 n_effective = n",
-)
 def test_clusters_of_equal_accuracy_do_not_depend_on_rounding():
     halves = clustered_accuracy(np.array([1, 0] * 6), np.repeat(range(6), 2))  # residuals exactly 0
     thirds = clustered_accuracy(np.array([1, 0, 0] * 4), np.repeat(range(4), 3))  # residuals about 1e-17
@@ -112,8 +108,9 @@ def test_calibration_error_by_hand():
 
 
 def test_full_confidence_is_in_the_last_bin():
-    logits = np.array([[100.0, 0.0], [100.0, 0.0]])
-    assert expected_calibration_error(logits, np.array([0, 0]), np.array([0, 1])) == pytest.approx(0.5)
+    # confidence 1 (wrong) and 0.95 (right) share a bin: |½ − 0.975|
+    logits = np.array([[100.0, 0.0], *logits_with_confidence([0.95])])
+    assert expected_calibration_error(logits, np.array([0, 0]), np.array([1, 0])) == pytest.approx(0.475)
 
 
 # --- scores

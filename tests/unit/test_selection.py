@@ -121,7 +121,6 @@ def test_uniform_weights_for_want_of_similarity_are_said():
     assert entry["warnings"] == ["no chosen source has a positive similarity: uniform weights"]
 
 
-@pytest.mark.xfail(strict=True, reason="the warning says uniform weights, but softmax weights are not")
 def test_softmax_of_negative_similarities_is_not_called_uniform():
     settings = {**SETTINGS, "selector_parameters": {"weights": "softmax"}}
     entry = choose(settings, "t", {"a": -0.1, "b": -0.3})

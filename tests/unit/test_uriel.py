@@ -112,7 +112,6 @@ def test_an_all_zero_vector_names_locale_and_both_codes():
         uriel(context(de=("deu", "deu"), **{"nb-NO": ("nor", "nob")}), features="fam")
 
 
-@pytest.mark.xfail(strict=True, reason="only the joined vector is checked: an all-zero part of it passes unnoticed")
 def test_an_all_zero_part_of_a_concatenation_is_an_error():
     with pytest.raises(XlmergeError, match="nb-NO"):
         uriel(context(de=("deu", "deu"), **{"nb-NO": ("nor", "nob")}), features="syntax_knn+fam")
@@ -132,7 +131,6 @@ def test_facts_hold_the_observed_share_per_locale():
     }
 
 
-@pytest.mark.xfail(strict=True, reason="a bare LookupError: with `fam` nothing has looked at the typological code yet")
 def test_facts_name_the_locale_of_an_unknown_code():
     languages = context(de=("deu", "deu"), **{"xx-XX": ("qqq", "nld")})
     uriel(languages, features="fam")

@@ -17,7 +17,7 @@ from workflow_scripts.models.base import build_base
 from workflow_scripts.models.checkpoints import load_model
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
-TEXTS = ["schalte das licht ein", "play some music", "", "wetter", "turn the light off please", "une ampoule"]
+TEXTS = ["schalte das licht ein", "play some music", "", "wetter", "turn the light off please", "une ampoule", "licht"]
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +118,6 @@ def test_logits_of_xlm_r_are_bit_equal(tmp_path):
     assert_bit_equal(base, tokenizer, ["b d", "c", "d b e"])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="CamemBERT's layout: an unused id before <pad> is cut, the padding id moves, and with it all positions",
-)
 def test_logits_are_bit_equal_where_the_padding_id_moves(tmp_path):
     base, tokenizer = roberta(tmp_path, ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<s>", "</s>", *WORDS])
     assert_bit_equal(base, tokenizer, ["b d", "c", "d b e"])
@@ -148,5 +144,6 @@ def test_prediction_agrees_with_a_padded_and_masked_batch(tiny_base, tokenizer, 
     mask = torch.tensor([[1] * len(tokens) + [0] * (longest - len(tokens)) for tokens in encoded])
     with torch.inference_mode():
         expected = model(input_ids=ids, attention_mask=mask).logits.numpy()
+    assert max(map(len, one_length_batches(encoded, 4096))) > 1, "no two sentences of one length"
     for budget in (1, 16, 4096):
         np.testing.assert_allclose(predict(model, encoded, budget), expected, atol=1e-5)

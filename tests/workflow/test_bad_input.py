@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import preset, snakemake
+from tests.dataset import edit_line, local_config, write_dataset
 
 BLOCK = {"name": "block", "fixed": {"num_languages": 2}, "sweep": {"method": ["average"]}}
 
@@ -51,43 +52,6 @@ def test_locale_without_uriel_codes(tmp_path: Path) -> None:
     write_dataset(tmp_path / "data", ["en-US", "de-DE", "qq-QQ"])
     done = snakemake(tmp_path, local_config(["en-US", "de-DE", "qq-QQ"]))
     assert done.returncode == 1 and "needs language codes" in done.stdout and "'qq-QQ'" in done.stdout
-
-
-SENTENCES = {
-    "on": ["turn on the {} lamp", "switch the {} lamp on", "please put on the {} light"],
-    "off": ["turn off the {} lamp", "switch the {} lamp off", "please put out the {} light"],
-}
-ROOMS = ["kitchen", "garden", "office", "attic", "cellar", "hall", "bath", "porch"]
-SPLIT_OF_ROOM = ["train", "train", "train", "train", "train", "dev", "test", "test"]
-
-
-def write_dataset(folder: Path, locales: list[str]) -> None:
-    """Write a small dataset of one JSONL file per locale, split by a column."""
-    folder.mkdir(parents=True)
-    for locale in locales:
-        rows = [
-            {"utt": f"{locale[:2]} {template.format(room)}", "intent": intent, "partition": split, "group": template}
-            for intent, templates in SENTENCES.items()
-            for template in templates
-            for room, split in zip(ROOMS, SPLIT_OF_ROOM, strict=True)
-        ]
-        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-        (folder / f"{locale}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def local_config(locales: list[str], **changes: Any) -> dict[str, Any]:
-    data = {
-        "provider": "local_files", "folder": "data", "text_column": "utt", "label_column": "intent",
-        "split_column": "partition", "split_names": {"validation": "dev"}, "cluster_column": "group",
-    }  # fmt: skip
-    return preset("tiny", run="own", locales=locales, labels=["on", "off"], data=data, **changes)
-
-
-def edit_line(path: Path, line: int, old: str, new: str) -> None:
-    lines = path.read_text(encoding="utf-8").split("\n")
-    assert old in lines[line - 1]
-    lines[line - 1] = lines[line - 1].replace(old, new)
-    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 IN_THE_DATA = {

@@ -34,7 +34,8 @@ def clustered_accuracy(correct: np.ndarray, clusters: np.ndarray, level: float =
 
     The variance of the mean is that of the clusters' summed residuals, G/(G−1)·Σ_g(Σ_i(xᵢ − p))²/n²; its ratio to
     p(1 − p)/n is the design effect, and n divided by it the effective n (never above n). Where every cluster is one
-    item this is plain Wilson. Where all items agree the variance says nothing, and the number of clusters is taken.
+    item this is plain Wilson. Where all items agree, or there is one cluster, the
+    variance says nothing, and the number of clusters is taken.
 
     Parameters
     ----------
@@ -63,6 +64,6 @@ def _effective_n(correct: np.ndarray, index: np.ndarray, groups: int) -> float:
     residuals = np.bincount(index, correct - value, minlength=groups)
     variance = groups / max(1, groups - 1) * float(residuals @ residuals) / n**2
     independent = value * (1 - value) / n
-    if variance <= 0 or independent <= 0:
+    if independent <= 0 or groups == 1:
         return float(groups)
-    return float(min(n, n * independent / variance))
+    return float(min(n, n * independent / max(variance, np.finfo(float).tiny)))

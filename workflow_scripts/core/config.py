@@ -92,7 +92,7 @@ class Experiment(Closed):
     num_languages: int | Literal["all"] = Field(3, description="Number of sources k, or `all` candidates.")
     include_target: bool = Field(False, description="Is the target's own model one of the sources (IncTar)?")
     target_similarity: float = Field(1.0, gt=0, description="Similarity that the target itself counts with (IncTar).")
-    locales: list[Locale] | None = Field(None, description="Targets; default: all locales of the run.")
+    locales: list[Locale] | None = Field(None, min_length=1, description="Targets; default: all locales of the run.")
     model_family: str | None = Field(None, description="Must be the run's base, if given (kept from older runs).")
     selector: str = Field("top_k", description="A source selector.")
 
@@ -141,6 +141,14 @@ class Run(Closed):
     @classmethod
     def _short_base(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("similarity")
+    @classmethod
+    def _named_measures(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, settings in value.items():
+            if not isinstance(settings.get("measure", name), str):
+                raise ValueError(f"{name}.measure must be the name of a similarity measure")
+        return value
 
     @field_validator("locales", "seeds", "labels")
     @classmethod

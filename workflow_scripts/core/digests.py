@@ -3,6 +3,7 @@
 import hashlib
 import json
 import mmap
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def digest_of_files(*paths: str | Path) -> str:
     """
     total = xxhash.xxh3_128()
     for path in paths:
+        if os.path.getsize(path) == 0:
+            continue  # nothing to map
         with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
             total.update(content)
     return total.hexdigest()

@@ -86,14 +86,21 @@ def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> tuple[dict[str,
     if not keys.include_target:
         settings["target_similarity"] = 1.0  # of no use: must not make two experiments of one
     for key, kind in PLUGINS:
-        registry.resolve(kind, settings[key])
+        settings[key] = registry.resolve(kind, settings[key]).rsplit(".", 1)[1]
         known = signatures.parameter_names(kind, settings[key])
         used |= known & set(row)
         given = {k: row[k] for k in known & set(row)}
         settings[f"{key}_parameters"] = signatures.parameters(kind, settings[key], given)
-    registry.resolve("similarity measure", measure_of(run, settings["similarity_type"])[0])
+    settings["similarity_type"] = _similarity_type(run, settings["similarity_type"])
     _check_family(keys.model_family, run)
     return settings, _targets(keys.locales, run)
+
+
+def _similarity_type(run: Run, given: str) -> str:
+    """Return the spelling that stands for a similarity type: the config's own name, or the measure's in capitals."""
+    registry.resolve("similarity measure", measure_of(run, given)[0])
+    own = {name.lower(): name for name in run.similarity}
+    return own.get(given.lower(), given.upper())
 
 
 def measure_of(run: Run, similarity_type: str) -> tuple[str, dict[str, Any]]:

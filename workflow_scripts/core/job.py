@@ -61,7 +61,12 @@ _TERMINAL: list[int] = []  # standard error as it was before it was sent to the 
 
 def warn(message: str) -> None:
     """Tell the user about something that does not stop the run: in the log and on the terminal."""
-    text = f"xlmerge: warning: {message}"
+    say(f"warning: {message}")
+
+
+def say(message: str) -> None:
+    """Tell the user something: in the log and on the terminal."""
+    text = f"xlmerge: {message}"
     print(text, file=sys.stderr, flush=True)
     for descriptor in _TERMINAL:
         os.write(descriptor, (text + "\n").encode())

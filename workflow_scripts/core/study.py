@@ -61,6 +61,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     provider = registry.load("data provider", run.data.provider)
     provider.check(run.data, run.locales)
     labels = run.labels or provider.labels(run.data, run.locales)
+    provider.check_labels(run.data, labels)
     _check_base(run.base.name)
     experiments = expand(run)
     for name, spec in experiments.items():

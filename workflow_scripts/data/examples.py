@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from datasets import Dataset
 
 from workflow_scripts.core import registry
@@ -89,8 +90,8 @@ def read_examples(path: str | Path, digest_file: str | Path | None = None) -> pd
         If the file cannot be read or is not what its digest says.
     """
     try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        table = pd.read_parquet(path)[COLUMNS]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise XlmergeError(f"{path} is damaged ({error}); delete it and rerun") from None
     if digest_file is not None:
         verify(path, examples_digest(table), digest_file)

@@ -8,6 +8,8 @@ from datasets import Dataset, Features, Value, disable_progress_bars
 
 from workflow_scripts.core.errors import XlmergeError, did_you_mean
 
+POSITION = "__position_in_file__"
+
 disable_progress_bars()
 
 
@@ -21,6 +23,8 @@ def read_table(path: Path) -> Dataset:
     """
     if path.suffix != ".parquet":
         _check_text(path)
+    if path.suffix in {".csv", ".tsv"} and len(path.read_text(encoding="utf-8").strip().splitlines()) == 1:
+        raise XlmergeError(f"{path} holds no rows")
     with tempfile.TemporaryDirectory() as cache:
         try:
             if path.suffix == ".parquet":
@@ -71,6 +75,9 @@ def require_columns(table: Dataset, needed: list[str], path: Path) -> None:
 
 def rows_of_split(table: Dataset, column: str, wanted: str, path: Path) -> Dataset:
     """Return the rows whose split column says `wanted`."""
+    for value, position in zip(table[column], table[POSITION], strict=True):
+        if value is None or not str(value).strip():
+            raise XlmergeError(f"{path}, {line_of(path, position)}: no value in the column {column!r}")
     present = sorted({str(v) for v in table[column]})
     if wanted not in present:
         raise XlmergeError(
@@ -85,7 +92,7 @@ def to_contract(table: Dataset, columns: dict[str, str], intents: list[str], pat
     Parameters
     ----------
     table : Dataset
-        With a column ``row``: the position in the file.
+        With a column `POSITION`: the zero-based row in the file.
     columns : dict
         Contract name → the file's name. Without ``id``: file name and row; without ``cluster``: the id.
     intents : list of str
@@ -94,14 +101,16 @@ def to_contract(table: Dataset, columns: dict[str, str], intents: list[str], pat
     rows = []
     for example in table:
         text, intent = example[columns["text"]], str(example[columns["intent"]])
-        if not isinstance(text, str) or not text.strip():
-            raise XlmergeError(f"{path}, {line_of(path, example['row'])}: empty text")
+        if text is None or not str(text).strip():
+            raise XlmergeError(f"{path}, {line_of(path, example[POSITION])}: empty text")
+        if not isinstance(text, str):
+            raise XlmergeError(f"{path}, {line_of(path, example[POSITION])}: {text!r} is not a text")
         if intent not in intents:
             raise XlmergeError(
-                f"{path}, {line_of(path, example['row'])}: unknown label {intent!r}{did_you_mean(intent, intents)}; "
+                f"{path}, {line_of(path, example[POSITION])}: unknown label {intent!r}{did_you_mean(intent, intents)}; "
                 "the config's `labels:` must list every label"
             )
-        identity = str(example[columns["id"]]) if "id" in columns else f"{path.stem}/{example['row']}"
+        identity = str(example[columns["id"]]) if "id" in columns else f"{path.stem}/{example[POSITION]}"
         cluster = str(example[columns["cluster"]]) if "cluster" in columns else identity
         rows.append({"id": identity, "text": text, "intent": intent, "cluster": cluster})
     return Dataset.from_list(rows)

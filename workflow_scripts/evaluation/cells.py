@@ -89,6 +89,10 @@ class CellCache:
         """Add scores to the cache."""
         write_pack(self._path(target.digests[split]), {"cell": scores})
 
+    def entries(self, targets: list[Target]) -> list[str]:
+        """Return the names of the cache files that hold the cells of `targets`."""
+        return [self._path(target.digests[split]).name for target in targets for split in SPLITS]
+
     def _path(self, data: str) -> Path:
         key = digest_of({"model": self.model, "data": data, "settings": self.settings})
         return self.folder / key[:2] / f"{key}.safetensors"

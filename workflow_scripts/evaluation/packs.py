@@ -52,7 +52,9 @@ class Scores:
         """Return the digest of all values."""
         total = xxhash.xxh3_128()
         for part in PARTS:
-            total.update(np.ascontiguousarray(getattr(self, part)).tobytes())
+            values = np.ascontiguousarray(getattr(self, part))
+            total.update(f"{part} {values.dtype} {values.shape}".encode())
+            total.update(values.tobytes())
         return total.hexdigest()
 
 
@@ -78,7 +80,7 @@ def read_pack(path: str | Path, name: str) -> Scores:
             if name not in digests:
                 raise XlmergeError(f"{path} has no scores of {name}; delete it and rerun")
             scores = Scores(*(file.get_tensor(f"{name}/{part}") for part in PARTS))
-    except (SafetensorError, OSError, TypeError) as error:
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
         raise XlmergeError(f"{path} is damaged ({error}); delete it and rerun") from None
     if scores.digest() != digests[name]:
         raise XlmergeError(f"{path} is damaged: the scores of {name} do not match their digest; delete it and rerun")

@@ -76,6 +76,12 @@ class MergeJob:
         }
         return packs, facts
 
+    def cache_entries(self) -> list[str]:
+        """Return the names of the cache files that the results are read from."""
+        identities = list(dict.fromkeys(self.identities.values()))
+        scores = [entry for i in identities for entry in self._cache(i).entries([self.target])]
+        return scores + [self._facts(i).name for i in identities]
+
     def _make(self, identity: str, name: str, scorer: Any) -> None:
         from workflow_scripts.merging.workflow_merge import merge_models
         from workflow_scripts.models.checkpoints import load_task_vector

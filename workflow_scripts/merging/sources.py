@@ -1,16 +1,15 @@
 """The sources of a merge, aligned: every tensor that any of them changed, as K rows of one float32 array."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.tensor_files import ROWS, Stored, TensorFile
 
-PIECE = 1 << 18  # elements of one source per piece: 1 MiB of float32 stays in cache
+PIECE = 1 << 16  # elements of one source per piece: a few sources' float32 stay in cache
 
 
 @dataclass(frozen=True)
@@ -44,34 +43,6 @@ class Tensor:
         return int(np.prod(self.shape[1:], dtype=np.int64)) if len(self.shape) > 1 else 1
 
 
-@dataclass
-class Piece:
-    """A stretch of one tensor in all sources.
-
-    Attributes
-    ----------
-    tau : ndarray of float32, shape (K, n)
-        Task vectors' elements; a method may overwrite it.
-    weights : ndarray of float64, shape (K,)
-        Sum 1.
-    tensor : Tensor
-    start : int
-        Flat position of the first element within the aligned tensor.
-    state : object
-        What the method's ``prepare`` returned, or None.
-    """
-
-    tau: np.ndarray
-    weights: np.ndarray
-    tensor: Tensor
-    start: int
-    state: Any = None
-
-    def positions(self) -> np.ndarray:
-        """Return each element's position (int64, shape (n,)) in the canonical order of all elements."""
-        return self.tensor.first + np.arange(self.start, self.start + self.tau.shape[1], dtype=np.int64)
-
-
 class Sources:
     """Task-vector files opened together.
 
@@ -81,6 +52,8 @@ class Sources:
         One per source, in the order of the weights.
     names : list of str
         For messages.
+    whole : mapping, optional
+        Tensor name → full shape; these tensors are aligned whole, even where all sources store rows.
 
     Raises
     ------
@@ -88,9 +61,12 @@ class Sources:
         If tensors of one name have different shapes.
     """
 
-    def __init__(self, paths: list[Path], names: list[str]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], names: Sequence[str], whole: Mapping[str, tuple[int, ...]] | None = None
+    ) -> None:
         self.files = [TensorFile(p) for p in paths]
         self.names = names
+        self._whole = whole or {}
         self._rows = [{n: f.read_rows(n) for n in f.stored if n + ROWS in f.stored} for f in self.files]
         self.tensors = self._align()
         self._places = [self._place(i) for i in range(len(self.files))]
@@ -113,11 +89,14 @@ class Sources:
 
     def _union(self, name: str, holders: list[int]) -> np.ndarray | None:
         by_rows = [self._rows[i][name] for i in holders if name in self._rows[i]]
+        if name in self._whole:
+            return None
         return np.unique(np.concatenate(by_rows)) if len(by_rows) == len(holders) else None
 
     def _common_shape(self, name: str, holders: list[tuple[int, Stored]], rows: np.ndarray | None) -> tuple[int, ...]:
         whole = {s.shape for i, s in holders if name not in self._rows[i]}
-        tails = {s.shape[1:] for _, s in holders} if rows is not None or len(whole) == 1 else set()
+        whole |= {self._whole[name]} if name in self._whole else set()
+        tails = {s.shape[1:] for _, s in holders} | {shape[1:] for shape in whole}
         if len(whole) > 1 or len(tails) > 1:
             described = ", ".join(f"{self.names[i]} {s.shape}" for i, s in holders)
             raise XlmergeError(f"tensor {name} has different shapes: {described}; the sources' architectures differ")
@@ -131,18 +110,10 @@ class Sources:
             if (rows := self._rows[source].get(t.name)) is not None
         }
 
-    def pieces(self, weights: np.ndarray, tensors: list[Tensor] | None = None, state: Any = None) -> Iterator[Piece]:
-        """Yield all elements in canonical order; `tau` is reused from piece to piece."""
-        k = len(self.files)
-        buffer = np.empty(k * PIECE, np.float32)
-        for tensor in self.tensors if tensors is None else tensors:
-            step = max(1, PIECE // tensor.width) * tensor.width if tensor.width <= PIECE else PIECE
-            for start in range(0, tensor.size, step):
-                count = min(step, tensor.size - start)
-                tau = buffer[: k * count].reshape(k, count)
-                for source in range(k):
-                    self.read(source, tensor, start, tau[source])
-                yield Piece(tau, weights, tensor, start, state)
+    def read_all(self, tensor: Tensor, start: int, out: np.ndarray) -> None:
+        """Fill `out` (shape (K, n)) with all sources' aligned elements from `start` on."""
+        for source, values in enumerate(out):
+            self.read(source, tensor, start, values)
 
     def read(self, source: int, tensor: Tensor, start: int, out: np.ndarray) -> None:
         """Fill `out` with a source's aligned elements from `start` on; what it did not change is 0."""

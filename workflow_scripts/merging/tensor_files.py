@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -47,12 +48,10 @@ class TensorFile:
         self.path = Path(path)
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY)
-            (length,) = struct.unpack("<Q", os.pread(self._descriptor, 8, 0))
-            header = json.loads(os.pread(self._descriptor, length, 8))
+            header, start = self._header()
         except (OSError, ValueError, struct.error) as error:
             raise XlmergeError(f"{path} is not a readable safetensors file: {error}") from None
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
-        start = 8 + length
         self.stored = {
             name: Stored(entry["dtype"], tuple(entry["shape"]), start + entry["data_offsets"][0])
             for name, entry in header.items()
@@ -60,6 +59,15 @@ class TensorFile:
         end = max((start + entry["data_offsets"][1] for entry in header.values()), default=start)
         if os.fstat(self._descriptor).st_size != end:
             raise XlmergeError(f"{path} is cut short or has grown: delete it and rerun")
+
+    def _header(self) -> tuple[dict[str, Any], int]:
+        (length,) = struct.unpack("<Q", os.pread(self._descriptor, 8, 0))
+        if length > os.fstat(self._descriptor).st_size - 8:
+            raise ValueError("the header is cut short")
+        header = json.loads(os.pread(self._descriptor, length, 8))
+        if not isinstance(header, dict):
+            raise ValueError("the header is not a JSON object")
+        return header, 8 + length
 
     def close(self) -> None:
         """Close the file."""
@@ -87,7 +95,7 @@ class TensorFile:
         return raw.astype(np.int64)
 
     def _fill(self, target: np.ndarray, position: int, name: str) -> None:
-        view = memoryview(target).cast("B")
+        view = target.data.cast("B")
         done = 0
         while done < len(view):
             count = os.preadv(self._descriptor, [view[done:]], position + done)
@@ -127,7 +135,7 @@ class TensorWriter:
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
         """Write flat `values` at element `start` of a tensor."""
-        view = memoryview(np.ascontiguousarray(values)).cast("B")
+        view = np.ascontiguousarray(values).data.cast("B")
         position = self._start + self._offsets[name] + start * values.itemsize
         while len(view):
             count = os.pwrite(self._file.fileno(), view, position)

@@ -6,6 +6,7 @@ from typing import Any
 
 from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.engine import MergeFacts, merge_files
 from workflow_scripts.merging.tensor_files import TensorFile
 from workflow_scripts.models.checkpoints import embedding_name, require_base, skeleton
@@ -19,11 +20,12 @@ def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str,
     inputs : mapping
         ``models`` and ``model_digests``, one path per source of the entry, and ``base`` (θ₀'s folder).
     entry : mapping
-        ``method``, ``parameters``, ``sources``, ``weights`` (see `selection.plan.merge_slice`).
+        ``method``, ``parameters``, ``sources``, ``weights`` (see `selection.plan.merge_slice`) and, for hierarchical
+        merges, ``groups``: source → group.
     base : str
         θ₀'s digest; sources taken against another base are refused.
     out : path
-        The merged task vector.
+        The merged task vector, in a temporary folder: it is written in place.
 
     Returns
     -------
@@ -40,17 +42,35 @@ def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str,
     names, weights = list(entry["sources"]), list(entry["weights"])
     if len(paths) != len(names):
         raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
-    facts = merge_files(paths, names, weights, entry["method"], entry["parameters"], out, {"base": base})
-    return summarise(facts, embedding_name(skeleton(inputs["base"])))
+    layout = layout_of(skeleton(inputs["base"]))
+    facts = merge_files(
+        paths,
+        names,
+        weights,
+        entry["method"],
+        entry["parameters"],
+        out,
+        {"base": base},
+        layout=layout,
+        groups=entry.get("groups"),
+        base=Path(inputs["base"]) / "model.safetensors",
+        durable=False,
+    )
+    return summarise(facts, layout)
 
 
-def summarise(facts: MergeFacts, embedding: str) -> dict[str, Any]:
+def layout_of(model: Any) -> Layout:
+    """Return which tensor is what in a Hugging Face encoder classifier."""
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    head = frozenset(name for name in shapes if not name.startswith(model.base_model_prefix + "."))
+    return Layout(embedding_name(model), head, model.config.num_hidden_layers, shapes=shapes)
+
+
+def summarise(facts: MergeFacts, layout: Layout) -> dict[str, Any]:
     """Return density and norm per part of the model."""
     parts: dict[str, list[str]] = {"embedding": [], "encoder": [], "head": []}
     for name in facts.elements:
-        prefix = embedding.split(".", maxsplit=1)[0] + "."
-        part = "embedding" if name == embedding else "encoder" if name.startswith(prefix) else "head"
-        parts[part].append(name)
+        parts[layout.part(name)].append(name)
     return {
         part: {
             "elements": sum(facts.elements[n] for n in names),

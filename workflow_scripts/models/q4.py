@@ -13,6 +13,7 @@ import numpy as np
 from workflow_scripts.core.errors import XlmergeError
 
 MAGIC = b"E5S1"
+VERSION = 1
 BLOCK = 32
 BLOCK_BYTES = 2 + BLOCK // 2
 
@@ -90,7 +91,9 @@ def read_q4(path: str | Path) -> Q4File:
 
 
 def _parse(data: memoryview) -> Q4File:
-    _, hidden, layers, heads, ff, vocabulary, positions, types, eps, _ = struct.unpack_from("<I7ifi", data, 4)
+    version, hidden, layers, heads, ff, vocabulary, positions, types, eps, _ = struct.unpack_from("<I7ifi", data, 4)
+    if version != VERSION:
+        raise ValueError(f"version {version}, expected {VERSION}")
     header = Header(hidden, layers, heads, ff, vocabulary, positions, types, eps)
     n_pieces, *_, blob_length = struct.unpack_from("<5iQ", data, 44)
     cursor = 72

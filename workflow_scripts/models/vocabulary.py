@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+SMALL_PAD = 16
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -30,6 +32,8 @@ class Vocabulary:
     def of(cls, tokenizer: PreTrainedTokenizerBase, encoded: Iterable[Sequence[int]]) -> "Vocabulary":
         """Return the vocabulary of tokenised texts plus the tokenizer's special tokens."""
         used = {token for text in encoded for token in text} | set(tokenizer.all_special_ids)
+        if tokenizer.pad_token_id < SMALL_PAD:  # RoBERTa's kin count positions from the padding id: it must not move
+            used |= set(range(tokenizer.pad_token_id))
         ids = np.array(sorted(used), np.int64)
         return cls(ids, int(np.searchsorted(ids, tokenizer.pad_token_id)))
 

@@ -1,9 +1,10 @@
 """Your own data: a folder with one JSONL, CSV or parquet file per locale, or per locale and split."""
 
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.errors import XlmergeError
@@ -24,6 +25,15 @@ class Settings(Closed):
         description="File name per locale. With `{split}` in it (`{locale}/{split}.csv`) there is one file per "
         "split; without it `split_column` divides the file. The ending decides: .jsonl, .csv, .tsv, .parquet.",
     )
+
+    @field_validator("files")
+    @classmethod
+    def _placeholders(cls, value: str) -> str:
+        found = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+        if "locale" not in found or found - {"locale", "split"}:
+            raise ValueError("must hold {locale}, may hold {split}, and no other placeholder")
+        return value
+
     split_column: str = Field("split", description="Column that names the split, where a file holds all three.")
     split_names: dict[Literal["train", "validation", "test"], str] = Field(
         default_factory=lambda: dict(DEFAULT_SPLITS),  # type: ignore[arg-type]
@@ -78,6 +88,10 @@ def check(settings: Settings, locales: list[str]) -> None:
                 raise XlmergeError(f"local_files: {path} must end in .jsonl, .csv, .tsv or .parquet")
 
 
+def check_labels(settings: Settings, intents: list[str]) -> None:
+    """Accept any list: the files are checked against it when they are read."""
+
+
 def source_files(settings: Settings, locale: str, split: str) -> list[str]:
     """Return the file that a split is read from."""
     return [str(_file(settings, locale, split))]
@@ -104,7 +118,7 @@ def load(settings: Settings, locale: str, split: str, intents: list[str]) -> "Da
     by_column = "{split}" not in settings.files
     needed = [*renamed.values(), *([settings.split_column] if by_column else [])]
     file_tables.require_columns(table, needed, path)
-    table = table.map(lambda _, row: {"row": row}, with_indices=True)
+    table = table.map(lambda _, row: {file_tables.POSITION: row}, with_indices=True)
     if by_column:
         wanted = settings.split_names.get(split, split)  # type: ignore[call-overload]
         table = file_tables.rows_of_split(table, settings.split_column, wanted, path)

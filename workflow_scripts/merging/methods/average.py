@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from workflow_scripts.merging.sources import Piece
+from workflow_scripts.merging.arithmetic import mean
+from workflow_scripts.merging.pieces import Piece
 
 USES_WEIGHTS = False
 
@@ -21,6 +22,6 @@ def average(piece: Piece) -> np.ndarray:
 
     Notes
     -----
-    Wortsman et al. 2022, "Model soups" (arXiv 2203.05482).
+    Wortsman et al. 2022, "Model soups" (arXiv 2203.05482); mergekit's ``linear`` with equal weights.
     """
-    return piece.tau.mean(0)
+    return mean(piece.tau)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from workflow_scripts.merging.sources import Piece
+from workflow_scripts.merging.arithmetic import weighted_sum
+from workflow_scripts.merging.pieces import Piece
 
 USES_WEIGHTS = True
 
@@ -19,4 +20,4 @@ def similarity(piece: Piece) -> np.ndarray:
     -------
     ndarray of float32, shape (n,)
     """
-    return piece.weights.astype(np.float32) @ piece.tau
+    return weighted_sum(piece.tau, piece.weights)

@@ -1,13 +1,17 @@
 """TIES: trim each task vector, elect a sign per element, average those that agree."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.sources import PIECE, Piece, Sources, Tensor
-from workflow_scripts.merging.trimming import Stretch, Threshold, exact_threshold
+from workflow_scripts.merging.arithmetic import disjoint_merge
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.pieces import Piece
+from workflow_scripts.merging.scopes import magnitude_thresholds
+from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.trimming import Threshold, share
 
 USES_WEIGHTS = True
 
@@ -30,7 +34,8 @@ def ties(
 ) -> np.ndarray:
     """Merge by trim, elect sign and disjoint merge.
 
-    s = sgn Σ wᵢτ̂ᵢ (sgn 0 = +); λ · Σ_agree wᵢτ̂ᵢ / Σ_agree wᵢ, and 0 where no source agrees.
+    τ̂ᵢ: the k largest |τᵢ|, k = max(1, ⌊density·nnz⌋), ties by lowest index. s = sgn Σ wᵢτ̂ᵢ (sgn 0 = +).
+    Merged: λ · Σ_agree wᵢτ̂ᵢ / Σ_agree wᵢ, and 0 where no source agrees.
 
     Parameters
     ----------
@@ -44,42 +49,24 @@ def ties(
     Notes
     -----
     Yadav et al. 2023 (arXiv 2306.01708). Fractions count non-zero elements: embedding rows of tokens never seen are
-    exactly zero, and would otherwise use up the density.
+    exactly zero, and would otherwise use up the density. mergekit trims per tensor, counts all elements and breaks
+    ties arbitrarily: ``trim: tensor``, ``count: all``.
     """
-    tau, weights = piece.tau, piece.weights.astype(np.float32)
-    for source, cuts in enumerate(piece.state):
-        cut = cuts[piece.tensor.name if trim == "tensor" else None]
-        cut.apply(tau[source], piece.tensor.first + piece.start)
-    votes = weights if vote == "weighted" else np.ones_like(weights)
-    sign = np.where(votes @ tau < 0, np.float32(-1), np.float32(1))
-    tau *= sign
-    np.maximum(tau, 0, out=tau)
-    agreeing = weights @ (tau > 0).astype(np.float32)
-    merged = weights @ tau
-    np.divide(merged, agreeing, out=merged, where=agreeing > 0)
-    return np.float32(scaling) * sign * merged
+    thresholds = piece.state[piece.tensor.name if trim == "tensor" else None]
+    for values, (threshold,) in zip(piece.tau, thresholds, strict=True):
+        threshold.apply(values, piece.first)
+    merged = disjoint_merge(piece.tau, piece.weights, vote_weighted=vote == "weighted")
+    return np.multiply(merged, np.float32(scaling), out=merged)
 
 
-def prepare(sources: Sources, parameters: dict[str, Any]) -> list[dict[str | None, Threshold]]:
-    """Return each source's thresholds: one for the whole vector (key None) or one per tensor."""
-    density, count_all = parameters["density"], parameters["count"] == "all"
-    scopes: dict[str | None, list[Tensor]] = (
-        {None: sources.tensors} if parameters["trim"] == "global" else {t.name: [t] for t in sources.tensors}
+def prepare(
+    sources: Sources, parameters: Mapping[str, Any], context: Context
+) -> dict[str | None, list[list[Threshold]]]:
+    """Return each source's threshold: one for the whole vector (key None) or one per tensor."""
+    return magnitude_thresholds(
+        sources,
+        context,
+        lambda number: [share(parameters["density"], number)],
+        count=parameters["count"],
+        per_tensor=parameters["trim"] == "tensor",
     )
-    return [
-        {
-            name: exact_threshold(lambda i=i, tensors=tensors: stretches(sources, i, tensors), density, count_all)
-            for name, tensors in scopes.items()
-        }
-        for i in range(len(sources.files))
-    ]
-
-
-def stretches(sources: Sources, source: int, tensors: list[Tensor]) -> Iterator[Stretch]:
-    """Yield one source's elements in canonical order; the array is reused."""
-    buffer = np.empty(PIECE, np.float32)
-    for tensor in tensors:
-        for start in range(0, tensor.size, PIECE):
-            values = buffer[: min(PIECE, tensor.size - start)]
-            sources.read(source, tensor, start, values)
-            yield tensor.first + start, values

@@ -44,5 +44,7 @@ def top_k(
         return proportional(dict.fromkeys(values, 1.0))
     if weights == "softmax":
         best = max(values.values())
-        return proportional({name: math.exp((value - best) / temperature) for name, value in values.items()})
+        return proportional(
+            {name: math.exp((value - best) / temperature) if value > 0 else 0.0 for name, value in values.items()}
+        )
     return proportional(values)

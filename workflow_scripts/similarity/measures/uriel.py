@@ -56,19 +56,32 @@ def uriel(
     -----
     Littell et al. 2017, "URIEL and lang2vec" (E17-2002).
     """
-    parts = [np.stack([_vector(context, locale, name) for locale in context.locales]) for name in features.split("+")]
+    parts = [_part(context, name) for name in features.split("+")]
     vectors = np.concatenate(parts, axis=1)
     norms = np.linalg.norm(vectors, axis=1)
-    for locale, norm in zip(context.locales, norms, strict=True):
-        if norm == 0 and not _isolate(context, locale):
-            raise XlmergeError(f"{locale}: lang2vec has no {features} features for it; {_remedy(context, locale)}")
     cosine = vectors @ vectors.T / np.where(norms == 0, 1, norms)[:, None] / np.where(norms == 0, 1, norms)
     return np.clip(cosine, -1, 1)
 
 
+def _part(context: Context, features: str) -> np.ndarray:
+    """Return the vectors of one feature set, shape (N, D), none of them all zero but that of an isolate's family."""
+    vectors = np.stack([_vector(context, locale, features) for locale in context.locales])
+    for locale, vector in zip(context.locales, vectors, strict=True):
+        if not vector.any() and not (features == "fam" and _code(context, locale, "fam") in ISOLATES):
+            raise XlmergeError(f"{locale}: lang2vec has no {features} features for it; {_remedy(context, locale)}")
+    return vectors
+
+
 def facts(context: Context) -> dict[str, object]:
     """Return, for the sidecar, the share of typological features that URIEL has observed (not guessed) per locale."""
-    return {"observed_share": {locale: observed_share(_code(context, locale, "syntax")) for locale in context.locales}}
+    return {"observed_share": {locale: _observed(context, locale) for locale in context.locales}}
+
+
+def _observed(context: Context, locale: str) -> float:
+    try:
+        return observed_share(_code(context, locale, "syntax"))
+    except LookupError:
+        raise XlmergeError(f"{locale}: lang2vec does not know its code; {_remedy(context, locale)}") from None
 
 
 def observed_share(code: str) -> float:
@@ -90,10 +103,6 @@ def _vector(context: Context, locale: str, features: str) -> np.ndarray:
 
 def _code(context: Context, locale: str, features: str) -> str:
     return str(context.languages[locale]["uriel_family" if features == "fam" else "uriel"])
-
-
-def _isolate(context: Context, locale: str) -> bool:
-    return _code(context, locale, "fam") in ISOLATES
 
 
 def _remedy(context: Context, locale: str) -> str:

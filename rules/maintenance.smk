@@ -1,0 +1,20 @@
+# Needs: the sidecars of the present results. Makes: nothing; deletes cache entries that no present result uses.
+
+
+rule prune_cache:
+    log:
+        log_path("maintenance", "prune_cache"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable(
+            {
+                "cache": P.cache,
+                "sidecars": expand(P.model_info, locale=LOCALES, seed=SEEDS)
+                + expand(P.row_info, locale=LOCALES, seed=SEEDS)
+                + expand(P.merge_info, target=TARGETS, seed=SEEDS),
+            }
+        ),
+    script:
+        f"{SCRIPTS}/prune_cache.py"

@@ -1,0 +1,211 @@
+"""Every stage is killed, loses its Snakemake, or raises; one plain rerun then gives what an undisturbed run gives.
+
+The disturbed run is one in which every stage has to change its outputs, while the old ones lie there: a stage whose failure
+was forgotten would leave an old result that looks current.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import snakemake, succeeded
+from tests.dataset import LOCALES, change_data, local_config, write_dataset
+
+STAGES = {
+    "examples": r"data/de-DE/train\.digest$",
+    "base": r"base/base\.digest$",
+    "finetune": r"models/de-DE/seed0/model\.digest$",
+    "row": r"rows/de-DE/seed0/validation\.safetensors$",
+    "matrix": r"evaluation_matrix_validation\.csv$",
+    "similarity": r"similarity/NXN/seed0\.csv$",
+    "select": r"selection/plan\.json$",
+    "merge": r"merge/de-DE/seed0/validation\.safetensors$",
+    "evaluate": r"evaluation/de-DE\.csv$",
+    "report": r"report/merge_details\.csv$",
+    "figure": r"report/nxn_heatmap\.png$",
+}
+CONFIG = local_config(LOCALES)
+CHANGED = {**CONFIG, "base": {"name": "tiny_encoder", "head_seed": 1}}
+HEAD_STAGES = ("finetune", "row", "select", "merge")
+FAULTS = [(kind, stage) for stage in STAGES for kind in ("kill", "raise")] + [("head", stage) for stage in HEAD_STAGES]
+
+
+def outcome(directory: Path) -> dict[str, str]:
+    """Return the content of everything that a run makes and that must not depend on how it got there."""
+    results = directory / "results" / "own"
+    kept = [p for pattern in ("**/*.digest", "**/*.csv", "selection/*", "report/*.png") for p in results.glob(pattern)]
+    return {str(p.relative_to(results)): p.read_bytes().hex() for p in sorted(kept) if "cache" not in p.parts}
+
+
+def leftovers(directory: Path) -> list[Path]:
+    return [p for p in (directory / "results").rglob("*.tmp") if "cache" not in p.parts]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A directory whose results are those of the first state while its cache holds both, and the second outcome."""
+    directory = tmp_path_factory.mktemp("faults")
+    write_dataset(directory / "data", LOCALES)
+    succeeded(snakemake(directory, CONFIG))
+    first = directory / "first"
+    shutil.copytree(directory / "data", first)
+    for locale in LOCALES:
+        for split in ("train", "dev", "test"):
+            change_data(directory, locale, split)
+    shutil.copytree(directory / "data", directory / "second")
+    succeeded(snakemake(directory, CHANGED))
+    second = outcome(directory)
+    _use(directory, "first")
+    succeeded(snakemake(directory, CONFIG))
+    assert outcome(directory).keys() == second.keys()
+    assert all(outcome(directory)[k] != second[k] for k in ("base/base.digest", "selection/plan.json"))
+    return directory, second
+
+
+def _use(directory: Path, state: str) -> None:
+    shutil.rmtree(directory / "data")
+    shutil.copytree(directory / state, directory / "data", copy_function=shutil.copyfile)
+
+
+@pytest.fixture
+def disturbed(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
+    """A copy in the first state whose data are already those of the second."""
+    directory = tmp_path / "run"
+    shutil.copytree(undisturbed[0], directory, symlinks=True)
+    _use(directory, "second")
+    return directory
+
+
+def faulty(directory: Path, config: dict[str, Any], fault: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return snakemake(directory, config, environment={"XLMERGE_FAULT": fault, "PYTHONPATH": path})
+
+
+@pytest.mark.parametrize(("kind", "stage"), FAULTS, ids=[f"{k}-{s}" for k, s in FAULTS])
+def test_one_plain_rerun_repairs_a_fault(
+    kind: str, stage: str, disturbed: Path, undisturbed: tuple[Path, dict[str, str]]
+) -> None:
+    done = faulty(disturbed, CHANGED, f"{kind}:{STAGES[stage]}")
+    assert done.returncode != 0, "the fault did not happen"
+    assert outcome(disturbed) != undisturbed[1]
+    succeeded(snakemake(disturbed, CHANGED))
+    assert outcome(disturbed) == undisturbed[1]
+    assert not leftovers(disturbed)
+    sidecars = [json.loads(p.read_text()) for p in (disturbed / "results/own").glob("*/**/seed0/*.json")]
+    computed = [s for s in sidecars if s.get("trained") or s.get("cells_computed") or s.get("merges_computed")]
+    assert not computed, "something that was finished was made again"
+    assert "Nothing to be done" in succeeded(snakemake(disturbed, CHANGED))
+
+
+def test_training_resumes_after_a_kill_and_ends_the_same(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", LOCALES)
+    config = local_config(LOCALES)
+    target = "results/own/models/de-DE/seed0/model.digest"
+    succeeded(snakemake(tmp_path, config, target))
+    whole = (tmp_path / target).read_text()
+    shutil.rmtree(tmp_path / "results/own/models")
+    shutil.rmtree(tmp_path / "results/own/cache")
+    done = faulty(tmp_path, config, r"kill:checkpoint-\d+/trainer_state\.json$|checkpoint-20")
+    if done.returncode == 0:  # the Trainer writes its checkpoints without a rename: stop it in the third epoch instead
+        pytest.fail("the fault did not happen")
+    assert (tmp_path / "results/own/cache/training").exists()
+    succeeded(snakemake(tmp_path, config, target))
+    assert (tmp_path / target).read_text() == whole
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["flip", "truncate"])
+@pytest.mark.parametrize(
+    "file", ["models/de-DE/seed0/model.safetensors", "data/de-DE/test.parquet", "base/model/model.safetensors"]
+)
+def test_a_damaged_file_is_named(file: str, how: str, undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(undisturbed[0], directory, symlinks=True)
+    path = directory / "results/own" / file
+    if how == "flip":
+        damage(path)
+    else:
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content[: len(content) // 2])
+    shutil.rmtree(directory / "results/own/nxn/rows")
+    shutil.rmtree(directory / "results/own/cache/cells")
+    done = snakemake(directory, CONFIG)
+    assert done.returncode == 1
+    text = done.stdout.replace("\n", "")
+    assert "damaged" in text and Path(file).name in text, done.stdout[-3000:]
+
+
+def test_a_damaged_cell_or_model_in_the_cache_is_made_again(
+    undisturbed: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(undisturbed[0], directory, symlinks=True)
+    before = outcome(directory)
+    results = directory / "results/own"
+    for path in [
+        *(results / "cache/cells").rglob("*.safetensors"),
+        *(results / "cache/models").glob("*/model.safetensors"),
+    ]:
+        damage(path)
+    for name in ("models", "nxn", "merge"):
+        shutil.rmtree(results / name)
+    succeeded(snakemake(directory, CONFIG))
+    assert outcome(directory) == before
+    logs = "".join(p.read_text() for p in (results / "logs").rglob("*.log"))
+    assert "dropping a damaged cell" in logs and "dropping a damaged model" in logs
+
+
+def test_a_second_snakemake_is_refused(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(undisturbed[0], directory, symlinks=True)
+    (directory / "results/own/report/report.md").unlink()
+    holder = "import fcntl, time; f = open('results/own/.lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", holder], cwd=directory, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    try:
+        done = snakemake(directory, CONFIG)
+        assert done.returncode == 1 and "another Snakemake is working on run 'own'" in done.stdout.replace("\n", " ")
+    finally:
+        process.kill()
+        process.wait()
+    succeeded(snakemake(directory, CONFIG))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small tmpfs needs root on Linux")
+def test_a_full_disk_loses_nothing(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    directory = tmp_path / "small"
+    directory.mkdir()
+    size = int(
+        subprocess.run(["du", "-sk", undisturbed[0]], capture_output=True, text=True, check=True).stdout.split()[0]
+    )
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size + 3000}k", "tmpfs", directory], check=False)
+    if mount.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        shutil.copytree(undisturbed[0], directory, symlinks=True, dirs_exist_ok=True)
+        _use(directory, "second")
+        filler = directory / "filler"
+        free = shutil.disk_usage(directory).free
+        filler.write_bytes(b"\0" * max(0, free - 60_000))
+        done = snakemake(directory, CHANGED)
+        assert done.returncode != 0, "the disk was not full"
+        filler.unlink()
+        succeeded(snakemake(directory, CHANGED))
+        assert outcome(directory) == undisturbed[1]
+    finally:
+        time.sleep(0.5)
+        subprocess.run(["umount", "-l", directory], check=False)

@@ -1,0 +1,31 @@
+"""What a merge did."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workflow_scripts.merging.sources import Tensor
+
+
+@dataclass
+class MergeFacts:
+    """What a merge did, for its sidecar.
+
+    Attributes
+    ----------
+    nonzero, elements : dict of str to int
+        Per tensor: elements of the merged task vector that are not 0, and all aligned elements.
+    squared_norm : dict of str to float
+        Per tensor, of the merged task vector.
+    """
+
+    nonzero: dict[str, int] = field(default_factory=dict)
+    elements: dict[str, int] = field(default_factory=dict)
+    squared_norm: dict[str, float] = field(default_factory=dict)
+
+    def note(self, tensor: Tensor, merged: np.ndarray) -> None:
+        """Take in a piece of the merged task vector."""
+        name, norm = tensor.name, float(np.dot(merged, merged))
+        self.nonzero[name] = self.nonzero.get(name, 0) + int(np.count_nonzero(merged))
+        self.elements[name] = tensor.size
+        self.squared_norm[name] = self.squared_norm.get(name, 0.0) + norm

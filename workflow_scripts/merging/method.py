@@ -1,0 +1,119 @@
+"""A merge method with its hyper-parameters, ready for the engine.
+
+A method is one module in ``merging/methods/``:
+
+- the function that bears its name, called with a `Piece` and the hyper-parameters, returns the merged elements
+  (float32); a *combinator* is called with a `Merge` instead and returns the merge that remains to be done;
+- ``USES_WEIGHTS``: does the result depend on the selected weights?
+- ``SHAPE``: ``"elementwise"`` (the default), ``"rows"``, ``"tensor"``: what pieces it needs, for every tensor alike, or
+  a function ``shape(tensor, parameters, context)``; ``"merge"`` for a combinator;
+- ``prepare(sources, parameters, context)``, optional: a first pass whose result every piece gets as ``state``;
+- ``check(parameters)``, optional: raises `XlmergeError` for values that do not go together;
+- ``SOURCES``, optional: the number of sources it takes;
+- ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
+- ``needs_base(parameters)``, optional: does it read θ₀?
+- ``NEEDS_GROUPS``, optional: does it need to know each source's group?
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from workflow_scripts.core import registry
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.signatures import parameters, plugin_function
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.pieces import Shape
+from workflow_scripts.merging.sources import Sources, Tensor
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A merge to be done: what a combinator takes and returns.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        The sources' task vectors.
+    context : Context
+    method : str
+    parameters : mapping
+    folder : Path
+        For intermediate task vectors.
+    """
+
+    paths: tuple[Path, ...]
+    context: Context
+    method: str
+    parameters: Mapping[str, Any]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's function and module with all its parameters; make one with `load_method`."""
+
+    name: str
+    function: Callable[..., Any]
+    module: ModuleType
+    settings: dict[str, Any]
+
+    @property
+    def combines(self) -> bool:
+        """Whether it is made of other merges."""
+        return getattr(self.module, "SHAPE", None) == "merge"
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether it reads θ₀."""
+        return hasattr(self.module, "needs_base") and self.module.needs_base(self.settings)
+
+    def check_sources(self, count: int) -> None:
+        """Raise an `XlmergeError` if it does not take that many sources."""
+        wanted = getattr(self.module, "SOURCES", count)
+        if count != wanted:
+            raise XlmergeError(
+                f"{self.name} merges exactly {wanted} sources, not {count}; set `num_languages: {wanted}`"
+            )
+
+    def prepare(self, sources: Sources, context: Context) -> Any:
+        """Make the first pass, if the method has one."""
+        return self.module.prepare(sources, self.settings, context) if hasattr(self.module, "prepare") else None
+
+    def shape(self, tensor: Tensor, context: Context) -> Shape:
+        """Return which pieces it needs of a tensor."""
+        if hasattr(self.module, "shape"):
+            return self.module.shape(tensor, self.settings, context)
+        return getattr(self.module, "SHAPE", "elementwise")
+
+    def __call__(self, subject: Any) -> Any:
+        """Merge a piece (or, for a combinator, rewrite a merge)."""
+        return self.function(subject, **self.settings)
+
+
+def load_method(name: str, given: Mapping[str, Any]) -> Method:
+    """Return a method with all its parameters, those `given` checked.
+
+    Raises
+    ------
+    XlmergeError
+        For an unknown method, or parameters that do not go together.
+    pydantic.ValidationError
+        For an unknown parameter or a value out of range.
+    """
+    module = registry.load("merge method", name)
+    settings = parameters("merge method", name, dict(given))
+    if hasattr(module, "check"):
+        module.check(settings)
+    return Method(name, plugin_function("merge method", name), module, settings)
+
+
+def methods_in(name: str, given: Mapping[str, Any]) -> list[str]:
+    """Return a method and those that its parameters name: all that its code identity consists of."""
+    method = load_method(name, given)
+    found = {name.lower()}
+    for key in getattr(method.module, "INNER", ()):
+        found |= set(methods_in(method.settings[key], method.settings[f"{key}_parameters"] or {}))
+    return sorted(found)

@@ -1,0 +1,54 @@
+"""Weighted Karcher mean on the sphere, per tensor, of any number of sources."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.inner_products import Coefficients, coefficients, combine
+from workflow_scripts.merging.pieces import Piece
+from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.spheres import sphere_coefficients
+
+USES_WEIGHTS = True
+
+
+def karcher(
+    piece: Piece,
+    *,
+    space: Annotated[
+        Literal["task_vector", "weights"], Field(description="Average task vectors, or whole weights.")
+    ] = "task_vector",
+) -> np.ndarray:
+    """Average directions on the sphere.
+
+    Per tensor: the unit vector that minimises Σ wᵢ·angle(u, τᵢ)², with norm Σ wᵢ‖τᵢ‖. Linear where |cos| > 0.9995 for
+    all pairs of sources; a source with norm 0 has no direction and only shortens. For K = 2 this is `slerp`.
+
+    Parameters
+    ----------
+    piece : Piece
+        ``tau`` of shape (K, n); ``state`` holds the coefficients.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Notes
+    -----
+    arXiv 2603.04972. The mean lies in the span of the sources, so it is found from their K × K inner products.
+    mergekit's ``karcher`` takes whole weights, the base model among them, without selected weights.
+    """
+    return combine(piece, with_base=space == "weights")
+
+
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Coefficients:
+    """Return each tensor's coefficients."""
+    return coefficients(sources, context, sphere_coefficients, with_base=parameters["space"] == "weights")
+
+
+def needs_base(parameters: Mapping[str, Any]) -> bool:
+    """Return whether θ₀ is needed."""
+    return parameters["space"] == "weights"

@@ -1,0 +1,94 @@
+"""SCE: select positions by variance, calculate source weights, erase the sign minority."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from workflow_scripts.merging.arithmetic import disjoint_merge, total
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.inner_products import blocks
+from workflow_scripts.merging.pieces import Piece
+from workflow_scripts.merging.scopes import Scope, population
+from workflow_scripts.merging.sources import Sources, Tensor
+from workflow_scripts.merging.trimming import Threshold, magnitude_keys, share
+
+USES_WEIGHTS = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The selected positions of a tensor and each source's weight η (float64, shape (K,), sum 1)."""
+
+    threshold: Threshold
+    weights: np.ndarray
+
+
+def sce(
+    piece: Piece,
+    *,
+    ratio: Annotated[float, Field(gt=0, le=1, description="Share of the positions that is selected.")] = 0.1,
+    count: Annotated[
+        Literal["nonzero", "all"], Field(description="Share of the positions with non-zero variance, or of all.")
+    ] = "nonzero",
+) -> np.ndarray:
+    """Merge by select, calculate, erase.
+
+    Per tensor: τ̂ᵢ = τᵢ at the k positions of largest population variance over the sources, k = max(1, ⌊ratio·n⌋ of the
+    n positions with non-zero variance), ties by lowest index; ηᵢ = mean τ̂ᵢ²; s = sgn Σ τ̂ᵢ (unweighted, sgn 0 = +).
+    Merged: Σ_agree ηᵢτ̂ᵢ / Σ_agree ηᵢ. Where all sources are equal, as with K = 1, nothing is selected: θ₀.
+
+    Parameters
+    ----------
+    piece : Piece
+        ``tau`` of shape (K, n); ``state`` holds the selection.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Notes
+    -----
+    Wan et al. 2024 (arXiv 2408.07990). Variances are compared as float32 standard deviations. mergekit selects nothing
+    where ⌊ratio·n⌋ = 0, and everything at ratio 1.
+    """
+    selection = piece.state[piece.tensor.name]
+    _select(piece.tau, selection.threshold, piece.first)
+    return disjoint_merge(piece.tau, selection.weights, vote_weighted=False)
+
+
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> dict[str, Selection]:
+    """Return each tensor's selection: one pass for the threshold, one for the weights."""
+    return {t.name: _selection(sources, t, parameters, context) for t in sources.tensors}
+
+
+def _selection(sources: Sources, tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Selection:
+    counted = population(context, [tensor], parameters["count"], whole=False)
+    k = len(sources.files)
+
+    def keys(tensor: Tensor, start: int, count: int) -> np.ndarray:
+        tau = np.empty((k, count), np.float32)
+        sources.read_all(tensor, start, tau)
+        return _spread_keys(tau)
+
+    scope = Scope([tensor], keys)
+    (threshold,) = scope.thresholds(lambda nonzero, size: [share(parameters["ratio"], counted(nonzero, size))])
+    squares = np.zeros(k)
+    for start, tau in blocks(sources, tensor):
+        _select(tau, threshold, tensor.first + start)
+        squares += np.square(tau, dtype=np.float64).sum(axis=1)
+    return Selection(threshold, squares / (squares.sum() or 1.0))
+
+
+def _select(tau: np.ndarray, threshold: Threshold, first: int) -> None:
+    np.multiply(tau, threshold.keep(_spread_keys(tau), first), out=tau)
+
+
+def _spread_keys(tau: np.ndarray) -> np.ndarray:
+    """Return the keys of the population standard deviation over the sources; exactly 0 where all are equal."""
+    wide = tau.astype(np.float64)
+    wide -= total(wide) / len(wide)
+    variance = total(np.square(wide, out=wide)) / len(wide)
+    return magnitude_keys(np.sqrt(variance, out=variance).astype(np.float32))

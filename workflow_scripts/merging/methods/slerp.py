@@ -1,0 +1,56 @@
+"""Spherical interpolation of two sources, per tensor."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.inner_products import Coefficients, coefficients, combine
+from workflow_scripts.merging.pieces import Piece
+from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.spheres import sphere_coefficients
+
+USES_WEIGHTS = True
+SOURCES = 2
+
+
+def slerp(
+    piece: Piece,
+    *,
+    space: Annotated[
+        Literal["task_vector", "weights"], Field(description="Interpolate task vectors, or whole weights.")
+    ] = "task_vector",
+) -> np.ndarray:
+    """Interpolate two sources on the sphere.
+
+    Per tensor, Ω the angle between τ₁ and τ₂: direction (sin(w₁Ω)·τ₁/‖τ₁‖ + sin(w₂Ω)·τ₂/‖τ₂‖) / sin Ω, norm
+    w₁‖τ₁‖ + w₂‖τ₂‖. Linear where |cos Ω| > 0.9995 or a norm is 0.
+
+    Parameters
+    ----------
+    piece : Piece
+        ``tau`` of shape (2, n); ``state`` holds the coefficients.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Notes
+    -----
+    Shoemake 1985. mergekit interpolates whole weights, whose directions hardly differ: there spherical and linear are
+    the same to four digits. It also applies the sines to the vectors as they are, where this takes unit vectors and
+    sets the norm.
+    """
+    return combine(piece, with_base=space == "weights")
+
+
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Coefficients:
+    """Return each tensor's coefficients."""
+    return coefficients(sources, context, sphere_coefficients, with_base=parameters["space"] == "weights")
+
+
+def needs_base(parameters: Mapping[str, Any]) -> bool:
+    """Return whether θ₀ is needed."""
+    return parameters["space"] == "weights"

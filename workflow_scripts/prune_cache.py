@@ -1,0 +1,26 @@
+"""Deletes what the cache holds and no present result is made of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.core.atomic import remove
+from workflow_scripts.core.job import run_job, say
+
+KEPT_AT = {"models": "*", "training": "*", "cells": "*/*", "merges": "*"}
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
+    """Keep the entries that the sidecars of the run's results name; unfinished trainings go too."""
+    sidecars = [json.loads(p.read_text(encoding="utf-8")) for p in map(Path, settings["sidecars"]) if p.exists()]
+    used = {entry for sidecar in sidecars for entry in sidecar["cache_entries"]}
+    found = [p for kind, pattern in KEPT_AT.items() for p in (Path(settings["cache"]) / kind).glob(pattern)]
+    unused = [p for p in found if p.name not in used]
+    size = sum(f.stat().st_size for p in unused for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file())
+    for path in unused:
+        remove(path)
+    say(f"pruned {len(unused)} of {len(found)} cache entries, {size / 1e6:.1f} MB")
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])
