@@ -30,13 +30,9 @@ def snakemake(
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the workflow of `root` in a directory with a config; output and error come back as one text."""
-    path = directory / "run.yaml"
-    path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(directory)]
-    command += ["--configfile", str(path), "--cores", str(cores), *args]
     variables = {**os.environ, "COLUMNS": "200", **(environment or {})}
     return subprocess.run(
-        command,
+        command(directory, config, *args, cores=cores, root=root),
         cwd=directory,
         env=variables,
         text=True,
@@ -44,6 +40,14 @@ def snakemake(
         stderr=subprocess.STDOUT,
         check=False,
     )
+
+
+def command(directory: Path, config: dict[str, Any], *args: str, cores: int = 2, root: Path = ROOT) -> list[str]:
+    """Write the config into a directory and return the command that runs it there."""
+    path = directory / "run.yaml"
+    path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(directory)]
+    return [*words, "--configfile", str(path), "--cores", str(cores), *args]
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

@@ -1,4 +1,4 @@
-"""Deletes what the cache holds and no present result is made of."""
+"""Deletes what the cache holds and no present result is made of, and what killed jobs left behind."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     used = {entry for sidecar in sidecars for entry in sidecar["cache_entries"]}
     found = [p for kind, pattern in KEPT_AT.items() for p in (Path(settings["cache"]) / kind).glob(pattern)]
     unused = [p for p in found if p.name not in used]
+    unused += [p for p in Path(settings["cache"]).parent.rglob(".*.tmp") if p.exists()]  # left by killed jobs
     size = sum(f.stat().st_size for p in unused for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file())
     for path in unused:
         remove(path)

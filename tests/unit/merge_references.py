@@ -63,7 +63,7 @@ def keep(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def agreeing_sum(tau, weights, votes, normalize):
     merged = np.zeros(tau.shape[1])
     for i, column in enumerate(tau.T):
-        sign = -1 if votes @ column < 0 else 1
+        sign = -1 if votes @ column < -1e-12 else 1  # less is rounding
         agree = (column != 0) & (np.sign(column) == sign)
         mass = weights[agree].sum()
         merged[i] = weights[agree] @ column[agree] / (mass if normalize and mass else 1)

@@ -1,5 +1,6 @@
 """Fine-tuning one locale's model with transformers' Trainer on a compact vocabulary."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,26 @@ def finetune(
         compute_metrics=_accuracy,
         callbacks=_callbacks(settings),
     )
-    trainer.train(resume_from_checkpoint=any(Path(scratch).glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=last_checkpoint(Path(scratch)))
     history = _history(trainer, validation, vocabulary)
     check_learned(history)
     return Trained(task_vector_of(model.float(), base, vocabulary), history)
+
+
+def last_checkpoint(scratch: Path) -> str | None:
+    """Return the newest complete checkpoint: its state file is the last one that the Trainer writes before it goes on."""
+    for folder in sorted(scratch.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[-1]), reverse=True):
+        if _is_complete(folder / "trainer_state.json"):
+            print(f"resuming from {folder.name}")
+            return str(folder)
+    return None
+
+
+def _is_complete(state: Path) -> bool:
+    try:
+        return bool(json.loads(state.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):  # killed while it was written
+        return False
 
 
 def _tables(train: pd.DataFrame, validation: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
