@@ -23,6 +23,15 @@ OWN_VALUES = {
 }  # fmt: skip
 
 
+NAMED_OTHERWISE = {"person", "scene", "script", "todo"}
+
+
+def domains(block: IntentData) -> set[str]:
+    """Return the kinds of entity that a block of templates speaks of."""
+    found = block.requires_context.get("domain", [])
+    return {found} if isinstance(found, str) else set(found)
+
+
 class Walker:
     """Walks over the templates of one block of an intent.
 
@@ -46,6 +55,8 @@ class Walker:
         self.lists = {**intents.slot_lists, **block.slot_lists}
         self.rules = {**intents.expansion_rules, **block.expansion_rules}
         self.values, self.rng, self.locale = values, rng, locale
+        places = {"name": "zone"} if "weather" in domains(block) else {}  # a weather entity is called after a place
+        self.own_lists = {**OWN_VALUES, **places}
 
     def walk(self, expression: Expression) -> str:
         """Return one sentence, white space collapsed."""
@@ -77,8 +88,8 @@ class Walker:
         if inline:
             start, stop, step = inline
             return str(self.rng.randrange(start, stop + 1, step))
-        if node.list_name in OWN_VALUES:
-            return str(self.rng.choice(self.values[OWN_VALUES[node.list_name]]))
+        if node.list_name in self.own_lists:
+            return str(self.rng.choice(self.values[self.own_lists[node.list_name]]))
         found = self.lists.get(node.list_name)
         if isinstance(found, TextSlotList) and found.values:
             return self._text(self.rng.choice(found.values).text_in)

@@ -3,7 +3,7 @@
 import numpy as np
 
 PARALLEL = 0.9995
-STEPS, TOLERANCE = 200, 1e-12
+STEPS, TOLERANCE, SINGULAR, SPANNED = 200, 1e-12, 1e-7, 1e-12
 
 
 def sphere_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -35,21 +35,33 @@ def sphere_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _karcher(cosines: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean direction's coefficients over unit vectors by Riemannian gradient descent."""
-    mean = _unit(weights, cosines)
+    """Return the mean direction's coefficients over unit vectors."""
+    values, vectors = np.linalg.eigh(cosines)
+    spanned = values > SPANNED  # directions that are rounding only must not let the mean escape
+    units = vectors[:, spanned] * np.sqrt(values[spanned])  # unit vectors with these cosines, one per row
+    coefficients, *_ = np.linalg.lstsq(units.T, _mean_direction(units, weights), rcond=SINGULAR)
+    return coefficients
+
+
+def _mean_direction(units: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted Karcher mean of unit vectors by gradient descent; steps are halved where they overshoot."""
+    mean, rate = weights @ units, 1.0
+    mean = mean / np.linalg.norm(mean) if np.linalg.norm(mean) > SINGULAR else units[np.argmax(weights)]
     for _ in range(STEPS):
-        angles = np.arccos(np.clip(cosines @ mean, -1, 1))
-        sines = np.sin(angles)
-        stretch = weights * np.divide(angles, sines, out=np.ones_like(sines), where=sines > TOLERANCE)
-        step = stretch - (stretch @ np.cos(angles)) * mean
-        length = np.sqrt(max(0.0, step @ cosines @ step))
+        angles = _angles(units, mean)
+        across = units - np.cos(angles)[:, None] * mean
+        sines = np.linalg.norm(across, axis=1)
+        step = np.divide(weights * angles, sines, out=np.zeros_like(sines), where=sines > SINGULAR) @ across
+        length = np.linalg.norm(step)
         if length < TOLERANCE:
             break
-        mean = _unit(np.cos(length) * mean + np.sin(length) / length * step, cosines)
+        moved = np.cos(rate * length) * mean + np.sin(rate * length) / length * step
+        if weights @ _angles(units, moved) ** 2 > weights @ angles**2:
+            rate /= 2
+        else:
+            mean = moved / np.linalg.norm(moved)
     return mean
 
 
-def _unit(vector: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """Scale coefficients to a unit vector; where they cancel out, take the source with the largest coefficient."""
-    square = vector @ cosines @ vector
-    return vector / np.sqrt(square) if square > TOLERANCE else np.eye(len(vector))[np.argmax(np.abs(vector))]
+def _angles(units: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    return np.arccos(np.clip(units @ direction, -1, 1))
