@@ -109,7 +109,9 @@ def test_training_resumes_after_a_kill_and_ends_the_same(tmp_path: Path) -> None
     whole = model.read_text()
     shutil.rmtree(tmp_path / "results/own/models")
     shutil.rmtree(tmp_path / "results/own/cache")
-    head = subprocess.Popen(command(tmp_path, config, target), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    head = subprocess.Popen(
+        command(tmp_path, config, target), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
     deadline = time.time() + 120
     while last_checkpoint(scratch) < 100 and time.time() < deadline and head.poll() is None:
         time.sleep(0.02)

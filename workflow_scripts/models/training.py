@@ -84,7 +84,7 @@ def finetune(
 
 
 def last_checkpoint(scratch: Path) -> str | None:
-    """Return the newest complete checkpoint: its state file is the last one that the Trainer writes before it goes on."""
+    """Return the newest complete checkpoint; the state file is the last one that the Trainer writes into it."""
     for folder in sorted(scratch.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[-1]), reverse=True):
         if _is_complete(folder / "trainer_state.json"):
             print(f"resuming from {folder.name}")

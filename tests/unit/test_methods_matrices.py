@@ -1,0 +1,92 @@
+"""tsv_m and iso_c on matrices whose singular values can be read off."""
+
+import numpy as np
+import pytest
+
+from tests.unit.merge_references import run
+from workflow_scripts.merging.context import Layout
+from workflow_scripts.merging.matrices import polar_factor, singular_triples
+
+MATRIX = "enc.layer.0.dense.weight"
+
+
+def merged_matrix(matrices, method, **parameters) -> np.ndarray:
+    return run([{MATRIX: np.array(m, float)} for m in matrices], method, **parameters)[MATRIX]
+
+
+def test_tsv_keeps_each_sources_leading_direction():
+    # K = 2: rank 2/2 = 1 triple each, (e₁, 4, e₁) and (e₂, 6, e₂), already orthogonal
+    assert merged_matrix([[[4, 0], [0, 1]], [[1, 0], [0, 6]]], "tsv_m") == pytest.approx(np.diag([4, 6]))
+
+
+def test_tsv_makes_shared_directions_orthogonal():
+    # Triples (e₁, 4, e₁) and (e₁, 6, e₁): U = (e₁ e₁), polar factor √½·(e₁ e₁): 4·½ + 6·½ = 5
+    assert merged_matrix([[[4, 0], [0, 0]], [[6, 0], [0, 1]]], "tsv_m") == pytest.approx(np.diag([5, 0]), abs=1e-6)
+
+
+def test_tsv_of_directions_at_an_angle():
+    # Two triples with unit vectors at 60°, equal σ = 2, U = V: the polar factors are the symmetric orthonormal pair
+    # around their bisector, at ±45°: 2·(p₁p₁ᵀ + p₂p₂ᵀ) = 2·I
+    first, second = np.array([1, 0]), np.array([0.5, 0.75**0.5])
+    matrices = [2 * np.outer(first, first), 2 * np.outer(second, second)]
+    assert merged_matrix(matrices, "tsv_m") == pytest.approx(2 * np.eye(2), abs=1e-6)
+
+
+def test_tsv_with_more_sources_than_rank_keeps_one_triple_each():
+    # three sources of rank 1: U = (e₁ e₂ e₁): polar factor (√½e₁ e₂ √½e₁): 2·½ + 4·½ = 3 and 5
+    matrices = [np.diag([2.0, 0]), np.diag([0, 5.0]), np.diag([4.0, 0])]
+    assert merged_matrix(matrices, "tsv_m") == pytest.approx(np.diag([3, 5]), abs=1e-6)
+
+
+def test_a_source_that_is_zero_brings_no_directions():
+    assert merged_matrix([[[4, 0], [0, 1]], np.zeros((2, 2))], "tsv_m") == pytest.approx(np.diag([4, 0]), abs=1e-6)
+
+
+def test_iso_flattens_the_spectrum_of_the_sum():
+    # Σ = diag(3, 1), σ̄ = 2; λ = ½ gives 1. And a matrix that swaps the axes.
+    assert merged_matrix([[[1, 0], [0, 1]], [[2, 0], [0, 0]]], "iso_c") == pytest.approx(np.diag([2, 2]))
+    assert merged_matrix([[[0, 3], [1, 0]]], "iso_c", scaling=0.5) == pytest.approx(np.array([[0, 1], [1, 0]]))
+
+
+def test_iso_leaves_undetermined_directions_at_zero():
+    # σ = 4, 0: σ̄ = 2
+    assert merged_matrix([np.diag([4.0, 0])], "iso_c") == pytest.approx(np.diag([2, 0]))
+
+
+def test_iso_of_oblong_matrices_takes_the_mean_over_the_smaller_side():
+    # σ = 5, 1: σ̄ = 3
+    assert merged_matrix([[[5, 0, 0], [0, 1, 0]]], "iso_c") == pytest.approx(np.array([[3, 0, 0], [0, 3, 0]]))
+    assert merged_matrix([[[5, 0], [0, 1], [0, 0]]], "iso_c") == pytest.approx(np.array([[3, 0], [0, 3], [0, 0]]))
+
+
+@pytest.mark.parametrize("method", ["tsv_m", "iso_c"])
+def test_all_but_the_encoders_matrices_are_averaged(method):
+    layout = Layout("emb.weight", frozenset({"head.layer.0.weight"}), layers=1)
+    names = ["emb.weight", "enc.layer.0.bias", "head.layer.0.weight", "enc.pooler.weight"]
+    shapes = [(2, 2), (2,), (2, 2), (2, 2)]
+    generator = np.random.default_rng(0)
+    vectors = [
+        {n: generator.normal(size=s).astype(np.float32) for n, s in zip(names, shapes, strict=True)} for _ in range(3)
+    ]
+    merged = run(vectors, method, [0.5, 0.3, 0.2], layout=layout)
+    for name in names:
+        np.testing.assert_allclose(merged[name], np.mean([v[name] for v in vectors], axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (1, 7)])
+def test_singular_triples_are_those_of_the_svd(shape):
+    matrix = np.random.default_rng(0).normal(size=shape)
+    u, sigma, v = singular_triples(matrix)
+    np.testing.assert_allclose(sigma, np.linalg.svd(matrix, compute_uv=False), rtol=1e-12)
+    np.testing.assert_allclose(u * sigma @ v.T, matrix, atol=1e-12)
+    np.testing.assert_allclose(u.T @ u, np.eye(min(shape)), atol=1e-12)
+
+
+def test_small_singular_values_are_exact_down_to_the_cut():
+    generator = np.random.default_rng(0)
+    left, right = (np.linalg.qr(generator.normal(size=(8, 8)))[0] for _ in range(2))
+    true = np.array([1, 1e-1, 1e-2, 1e-3, 1e-4, 3e-6, 3e-7, 0])
+    _, sigma, _ = singular_triples(left * true @ right.T)
+    np.testing.assert_allclose(sigma, true[:6], rtol=1e-6)
+    polar = polar_factor(left[:, :6] * true[:6] @ right[:, :6].T)
+    np.testing.assert_allclose(polar, left[:, :6] @ right[:, :6].T, atol=1e-5)
