@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.helpers import merge, merge_one
+from tests.unit.helpers import Rows, merge, merge_one
 from tests.unit.merge_references import EMBEDDING, SHAPES, run
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.spheres import sphere_coefficients
@@ -60,6 +60,12 @@ def test_interpolating_whole_weights(method):
 def test_whole_weights_need_the_base():
     with pytest.raises(XlmergeError, match="needs θ₀"):
         merge_one([[1, 0], [0, 1]], "slerp", space="weights")
+
+
+def test_stored_rows_must_be_as_wide_as_the_bases():
+    vectors = [{EMBEDDING: Rows([0], [[1.0, 2]])}, {EMBEDDING: Rows([1], [[1.0, 2]])}]
+    with pytest.raises(XlmergeError, match="different shapes"):
+        run(vectors, "slerp", space="weights", base={EMBEDDING: np.ones((6, 4))})
 
 
 def test_rows_that_nobody_changed_are_weights_too():

@@ -87,6 +87,12 @@ def test_zeros_do_not_change_pcb():
     assert [found[i] for i in (1, 2, 5)] == pytest.approx(merge_one(ROWS, "pcb", ratio=0.7))
 
 
+def test_zeros_score_nothing_even_where_the_floor_is_negative():
+    # Σ = −2, 2, 1. τ₁ has one element, against the sum: floor = ceiling < 0, it scores 1, its zeros 0.
+    # τ₂, ratio 1: scores 1, between, 0. So (1 − 3)/2; 2·s/s; none
+    assert merge_one([[1, 0, 0], [-3, 2, 1]], "pcb", ratio=1) == pytest.approx([-1, 2, 0])
+
+
 def test_pcb_of_one_source_keeps_its_largest():
     # b = exp(minmax²)·tanh τ² is largest for 9; ⌊0.1·10⌋ = 1
     assert merge_one([list(range(10))], "pcb", ratio=0.12) == [0] * 9 + [9]

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.random import Philox
 
+from workflow_scripts.merging.arithmetic import mask
 from workflow_scripts.merging.pieces import Piece
 from workflow_scripts.merging.sources import Tensor
 
@@ -45,11 +46,11 @@ class Masks:
         """
         coarse, fine = divmod(round(probability * 2 ** (8 + FINE)), 2**FINE)
         random = self.integers(source, tensor, start, count, np.uint8)
-        mask = np.ones(count, bool) if coarse > 255 else random < coarse
+        drawn = np.ones(count, bool) if coarse > 255 else random < coarse
         if fine:
             undecided = np.flatnonzero(random == coarse)
-            mask[undecided] = self._fine(source, tensor, start, undecided) < fine
-        return mask
+            drawn[undecided] = self._fine(source, tensor, start, undecided) < fine
+        return drawn
 
     def integers(self, source: int, tensor: Tensor, start: int, count: int, dtype: type[np.integer]) -> np.ndarray:
         """Return uniform unsigned integers (shape (count,)), one per element of a stretch of the aligned tensor."""
@@ -87,7 +88,7 @@ def drop(piece: Piece, rate: float) -> None:
     """Set each element of a piece to 0 with probability `rate`; the piece's state are the masks."""
     for source, values in enumerate(piece.tau):
         kept = piece.state.bernoulli(source, piece.tensor, piece.start, len(values), 1 - rate)
-        np.multiply(values, kept, out=values)
+        mask(values, kept)
 
 
 def spans(tensor: Tensor, start: int, count: int) -> Iterator[tuple[int, int, int]]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 PARALLEL = 0.9995
-STEPS, TOLERANCE, SINGULAR, SPANNED = 200, 1e-12, 1e-7, 1e-12
+STEPS, TOLERANCE, SINGULAR, SPANNED = 200, 1e-9, 1e-7, 1e-12
 
 
 def sphere_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -44,24 +44,17 @@ def _karcher(cosines: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _mean_direction(units: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted Karcher mean of unit vectors by gradient descent; steps are halved where they overshoot."""
-    mean, rate = weights @ units, 1.0
+    """Return the weighted Karcher mean of unit vectors by gradient descent."""
+    mean = weights @ units
     mean = mean / np.linalg.norm(mean) if np.linalg.norm(mean) > SINGULAR else units[np.argmax(weights)]
     for _ in range(STEPS):
-        angles = _angles(units, mean)
+        angles = np.arccos(np.clip(units @ mean, -1, 1))
         across = units - np.cos(angles)[:, None] * mean
         sines = np.linalg.norm(across, axis=1)
         step = np.divide(weights * angles, sines, out=np.zeros_like(sines), where=sines > SINGULAR) @ across
         length = np.linalg.norm(step)
         if length < TOLERANCE:
             break
-        moved = np.cos(rate * length) * mean + np.sin(rate * length) / length * step
-        if weights @ _angles(units, moved) ** 2 > weights @ angles**2:
-            rate /= 2
-        else:
-            mean = moved / np.linalg.norm(moved)
+        moved = np.cos(length) * mean + np.sin(length) / length * step
+        mean = moved / np.linalg.norm(moved)
     return mean
-
-
-def _angles(units: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    return np.arccos(np.clip(units @ direction, -1, 1))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workflow_scripts.merging.arithmetic import mask
 from workflow_scripts.merging.order_statistics import LARGEST, Bracket, Found, Stretch, Stretches, brackets, find
 
 ALL = 1 << 62  # a position behind all elements
@@ -70,7 +71,7 @@ class Threshold:
 
     def apply(self, values: np.ndarray, first: int) -> None:
         """Set those of `values` (float32) to 0 that are not among the largest magnitudes."""
-        np.multiply(values, self.keep(magnitude_keys(values), first), out=values)
+        mask(values, self.keep(magnitude_keys(values), first))
 
 
 def exact_threshold(stretches: Stretches, density: float, count_all: bool = False) -> Threshold:

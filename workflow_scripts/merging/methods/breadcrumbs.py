@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.arithmetic import task_sum
+from workflow_scripts.merging.arithmetic import mask, task_sum
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.pieces import Piece
 from workflow_scripts.merging.scopes import magnitude_thresholds
@@ -51,7 +51,7 @@ def breadcrumbs(
         keys = magnitude_keys(values)
         keep = kept.keep(keys, piece.first)
         keep &= ~dropped.keep(keys, piece.first)
-        np.multiply(values, keep, out=values)
+        mask(values, keep)
     return task_sum(piece.tau, piece.weights, scaling)
 
 

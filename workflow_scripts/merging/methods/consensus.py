@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.arithmetic import task_sum, total
+from workflow_scripts.merging.arithmetic import mask, task_sum, total
 from workflow_scripts.merging.pieces import Piece
 
 USES_WEIGHTS = True
@@ -44,4 +44,5 @@ def consensus(
         np.multiply(other, np.float32(mask_threshold), out=other)
         np.add(votes, np.abs(row, out=size) > other, out=votes)
     merged = task_sum(tau, piece.weights, scaling)
-    return np.multiply(merged, votes >= min_agree, out=merged)
+    mask(merged, votes >= min_agree)
+    return merged

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.arithmetic import disjoint_merge
+from workflow_scripts.merging.arithmetic import disjoint_merge, mask
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.masks import Masks
 from workflow_scripts.merging.pieces import Piece
@@ -59,8 +59,7 @@ def della(
     for source, values in enumerate(piece.tau):
         cuts = _cuts(magnitude_keys(values).reshape(-1, width), density, epsilon, count == "all")
         random = piece.state.integers(source, tensor, piece.start, len(values), np.uint16)
-        kept = random < cuts
-        np.multiply(values, kept, out=values)
+        mask(values, random < cuts)
         np.multiply(values, np.float32(RESOLUTION) / cuts, out=values)
     merged = disjoint_merge(piece.tau, piece.weights, normalize=normalize)
     return np.multiply(merged, np.float32(scaling), out=merged)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.arithmetic import disjoint_merge, total
+from workflow_scripts.merging.arithmetic import disjoint_merge, mask, total
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.inner_products import blocks
 from workflow_scripts.merging.pieces import Piece
@@ -83,7 +83,7 @@ def _selection(sources: Sources, tensor: Tensor, parameters: Mapping[str, Any], 
 
 
 def _select(tau: np.ndarray, threshold: Threshold, first: int) -> None:
-    np.multiply(tau, threshold.keep(_spread_keys(tau), first), out=tau)
+    mask(tau, threshold.keep(_spread_keys(tau), first))
 
 
 def _spread_keys(tau: np.ndarray) -> np.ndarray:
