@@ -4,13 +4,17 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs install install-dev clean
+.PHONY: demo test test-cluster lint docs install install-dev clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 test: install-dev
 	$(BIN)/python -m pytest
+
+# Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are not there.
+test-cluster: install-dev
+	$(BIN)/python -m pytest tests/cluster
 
 lint: install-dev
 	$(BIN)/ruff check .
