@@ -8,7 +8,6 @@ because its label would be arbitrary.
 """
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +79,8 @@ def check(settings: Settings, locales: list[str]) -> None:
 
 def source_files(settings: Settings, locale: str, split: str) -> list[str]:
     """Return the files whose change makes the examples stale: the locale's value lists."""
-    return [os.path.relpath(VALUES / f"{locale}.json")]
+    path = VALUES / f"{locale}.json"  # relative where it lies below the working directory: a clone may be moved
+    return [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)]
 
 
 def load(settings: Settings, locale: str, split: str, intents: list[str]) -> "Dataset":
