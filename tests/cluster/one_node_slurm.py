@@ -4,8 +4,9 @@
     python -m tests.cluster.one_node_slurm snakemake --profile slurm --configfile presets/tiny.yaml
 
 Needs root and Debian's ``slurm-wlm`` and ``munge`` (or their like); no systemd, no cgroups, no accounting database.
-Partitions: ``cpu``, ``gpu``, and ``urgent``, whose jobs preempt those of the others. A pretend GPU is a character device that behaves like /dev/null: Slurm grants it and sets CUDA_VISIBLE_DEVICES, and
-no library finds a real device behind it. A job that outgrows its memory is killed, by Slurm's own accounting.
+Partitions: ``cpu``, ``gpu``, and ``urgent``, whose jobs preempt those of the others. A pretend GPU is a character device
+that behaves like /dev/null: Slurm grants it and sets CUDA_VISIBLE_DEVICES, and no library finds a real device behind it.
+A job that outgrows its memory is killed.
 """
 
 import argparse
@@ -31,6 +32,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontr
 SEARCH = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"]
 )
+PREFIX = "one-node-slurm-"
 NULL_DEVICE = os.makedev(1, 3)
 
 # One line per event into the folder's `events`: time, what, job, step, GPU. A task sees the GPU that Slurm granted it.
@@ -144,7 +146,7 @@ class OneNodeSlurm:
         reason = why_unavailable()
         if reason:
             raise SlurmError(reason)
-        self.folder = Path(tempfile.mkdtemp(prefix="one-node-slurm-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.folder.chmod(0o755)
         self.environment = {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": SEARCH}
         try:
@@ -214,7 +216,10 @@ class OneNodeSlurm:
         )
         (self.folder / "slurm.conf").write_text(settings)
         LINK.parent.mkdir(parents=True, exist_ok=True)
-        LINK.unlink(missing_ok=True)  # of a cluster that was killed: this one holds the lock
+        if LINK.is_symlink():  # of a cluster that was killed: this one holds the lock
+            if LINK.readlink().parent.name.startswith(PREFIX):
+                shutil.rmtree(LINK.readlink().parent, ignore_errors=True)
+            LINK.unlink()
         LINK.symlink_to(self.folder / "slurm.conf")
 
     def _start(self) -> None:
