@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import sys
 
 from snakemake.exceptions import WorkflowError
 
@@ -58,6 +59,11 @@ def hold_run_lock():
         raise WorkflowError(
             f"xlmerge: another Snakemake is working on run {S.run.run!r} ({P.lock} is held)"
         ) from None
+    except OSError as error:
+        print(
+            f"xlmerge: warning: {P.lock} cannot be locked ({error}): start no second Snakemake on this run",
+            file=sys.stderr,
+        )
 
 
 def template_digest():

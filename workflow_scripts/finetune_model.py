@@ -4,6 +4,7 @@ from typing import Any
 
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
+from workflow_scripts.core.locks import turn
 from workflow_scripts.models.model_cache import ModelCache
 
 
@@ -12,12 +13,13 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     data = {name: read_digest(inputs[f"{name}_digest"]) for name in ("base", "train", "validation")}
     made_of = {**data, **{k: settings[k] for k in ("finetune", "locale", "seed", "code")}}
     cache = ModelCache(settings["cache"], made_of)
-    trained = not cache.restore(outputs)
-    if trained:
-        from workflow_scripts.models.train_job import train
+    with turn(cache.lock):  # the same training may still go on in a cluster job whose Snakemake was killed
+        trained = not cache.restore(outputs)
+        if trained:
+            from workflow_scripts.models.train_job import train
 
-        train(inputs, settings, data["base"], cache, threads)
-        cache.restore(outputs)
+            train(inputs, settings, data["base"], cache, threads)
+            cache.restore(outputs)
     return {"trained": trained, "cache_entries": [cache.key]}
 
 

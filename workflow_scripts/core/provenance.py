@@ -40,6 +40,8 @@ def sidecar(
             "cpu_seconds": round(time.process_time(), 3),
             "peak_memory_mb": peak_memory_mb(),
             "host": platform.node(),
+            "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "slurm_job": os.environ.get("SLURM_JOB_ID"),
         },
         **facts,
     }

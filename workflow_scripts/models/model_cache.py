@@ -26,6 +26,7 @@ class ModelCache:
         self.key = digest_of(made_of)
         self.folder = Path(root) / "models" / self.key
         self.scratch = Path(root) / "training" / self.key
+        self.lock = Path(root) / "locks" / f"{self.key}.lock"
 
     def restore(self, outputs: Mapping[str, str]) -> bool:
         """Put the cached files at `outputs`; return False if there is no undamaged entry."""
