@@ -26,6 +26,6 @@ class MergeFacts:
     def note(self, tensor: Tensor, merged: np.ndarray) -> None:
         """Take in a piece of the merged task vector."""
         name, norm = tensor.name, float(np.dot(merged, merged))
-        self.nonzero[name] = self.nonzero.get(name, 0) + int(np.count_nonzero(merged))
+        self.nonzero[name] = self.nonzero.get(name, 0) + int(np.count_nonzero(merged != 0))
         self.elements[name] = tensor.size
         self.squared_norm[name] = self.squared_norm.get(name, 0.0) + norm
