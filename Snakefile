@@ -18,6 +18,7 @@ include: "rules/finetune.smk"
 include: "rules/nxn.smk"
 include: "rules/similarity.smk"
 include: "rules/selection.smk"
+include: "rules/statistics.smk"
 include: "rules/merge.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
@@ -33,6 +34,7 @@ rule all:
         rules.nxn.input,
         rules.similarity.input,
         rules.selection.input,
+        rules.statistics.input,
         rules.merges.input,
         rules.evaluation.input,
         rules.report.input,

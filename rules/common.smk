@@ -3,7 +3,9 @@
 import fcntl
 import json
 import os
+from pathlib import Path
 import sys
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -13,7 +15,9 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
 from workflow_scripts.core.study import checkpoint_files, load_study
-from workflow_scripts.selection.plan import entry_key, planned_merges
+from workflow_scripts.merging.method import load_method, methods_in
+from workflow_scripts.selection.plan import entry_key
+from workflow_scripts.selection.slices import planned_merges
 
 set_environment(workflow.basedir)
 
@@ -29,6 +33,12 @@ SPLITS = ["train", "validation", "test"]
 SCRIPTS = f"{workflow.basedir}/workflow_scripts"
 ENVIRONMENT = f"{workflow.basedir}/envs/xlmerge.yaml"
 
+METHODS = {
+    name: load_method(e.settings["method"], e.settings["method_parameters"])
+    for name, e in S.experiments.items()
+}
+STATISTICS = {m.statistic.key: m.statistic for m in METHODS.values() if m.statistic}
+
 
 wildcard_constraints:
     locale="|".join(map(re.escape, LOCALES)),
@@ -36,6 +46,8 @@ wildcard_constraints:
     seed="|".join(map(str, SEEDS)),
     split="|".join(SPLITS),
     measure="|".join(map(re.escape, S.measures)),
+    text="|".join(map(re.escape, LOCALES)),
+    statistic="|".join(map(re.escape, STATISTICS)) or "none",
     experiment="|".join(map(re.escape, S.experiments)),
 
 
@@ -118,9 +130,45 @@ def sources(w):
     )
 
 
-def merge_codes(w):
-    methods = {entry["method"] for entry in planned(w).values()}
-    return {
-        m: fingerprint("merging.workflow_merge", resolve("merge method", m))
-        for m in sorted(methods)
+def merge_code(method):
+    """Code identity of an experiment's merges: the engine, its method, and the methods that its parameters name."""
+    modules = [
+        resolve("merge method", m) for m in methods_in(method.name, method.settings)
+    ]
+    adaptation = ["merging.adaptation"] if method.adapts else []
+    return fingerprint("merging.workflow_merge", *modules, *adaptation)
+
+
+def statistic_code(statistic):
+    return fingerprint(
+        "merging.measure_model", resolve("model statistic", STATISTICS[statistic].name)
+    )
+
+
+def statistics_of(w):
+    """What has to be measured on the sources of one target and seed: [statistic, locale, text's locale, split]."""
+    found = {
+        tuple(key)
+        for entry in planned(w).values()
+        for keys in entry.get("statistics", {}).values()
+        for key in keys
     }
+    return sorted(found)
+
+
+def statistic_files(template):
+    return lambda w: [
+        template.format(
+            statistic=statistic, locale=locale, seed=w.seed, text=text, split=split
+        )
+        for statistic, locale, text, split in statistics_of(w)
+    ]
+
+
+def adaptation_text(template):
+    """The target's training sentences, if one of its merges adapts to them."""
+    return lambda w: [
+        template.format(locale=w.target, split="train")
+        for adapts in {METHODS[name].adapts for name in planned(w)}
+        if adapts
+    ]

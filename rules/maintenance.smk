@@ -13,7 +13,8 @@ rule prune_cache:
                 "cache": P.cache,
                 "sidecars": expand(P.model_info, locale=LOCALES, seed=SEEDS)
                 + expand(P.row_info, locale=LOCALES, seed=SEEDS)
-                + expand(P.merge_info, target=TARGETS, seed=SEEDS),
+                + expand(P.merge_info, target=TARGETS, seed=SEEDS)
+                + sorted(map(str, Path(P.statistics).rglob("*.json"))),
             }
         ),
     script:

@@ -1,6 +1,8 @@
 # Needs: the plan, the sources' models, θ₀, the target's examples. Makes: per target and seed, the logits of all its
 # merges on the target. One job makes them all: what it finds in the cache it does not make again.
 
+CODES = {name: merge_code(method) for name, method in METHODS.items()}
+
 
 rule merge:
     input:
@@ -10,6 +12,10 @@ rule merge:
         base_digest=P.base_digest,
         models=lambda w: ancient(expand(P.model, locale=sources(w), seed=w.seed)),
         model_digests=lambda w: expand(P.model_digest, locale=sources(w), seed=w.seed),
+        statistics=lambda w: ancient(statistic_files(P.statistic)(w)),
+        statistic_digests=statistic_files(P.statistic_digest),
+        text=lambda w: ancient(adaptation_text(P.examples)(w)),
+        text_digest=adaptation_text(P.examples_digest),
     output:
         test=P.merge_test,
         validation=P.merge_validation,
@@ -28,7 +34,8 @@ rule merge:
                 "seed": int(w.seed),
                 "sources": sources(w),
                 "merges": planned(w),
-                "codes": merge_codes(w),
+                "statistics": statistics_of(w),
+                "codes": {name: CODES[name] for name in planned(w)},
                 "scoring": scoring_settings(),
             }
         ),

@@ -1,8 +1,17 @@
 # Needs: all similarity matrices. Makes: the plan of all merges, in one small file. The workflow's only checkpoint.
 
 EXPERIMENTS = {
-    name: {"settings": e.settings, "targets": e.targets}
+    name: {
+        "settings": e.settings,
+        "targets": e.targets,
+        "method_tier": METHODS[name].supervision,
+        "grouped_by": METHODS[name].grouped_by,
+    }
     for name, e in S.experiments.items()
+}
+GROUPS = {
+    by: {locale: row[by] for locale, row in S.languages.items()}
+    for by in {m.grouped_by for m in METHODS.values()} - {None}
 }
 SELECTORS = sorted({e.settings["selector"] for e in S.experiments.values()})
 
@@ -22,6 +31,7 @@ checkpoint select:
             {
                 "experiments": EXPERIMENTS,
                 "seeds": SEEDS,
+                "groups": GROUPS,
                 "tiers": {
                     name: load("similarity measure", m).SUPERVISION
                     for name, (m, _) in S.measures.items()

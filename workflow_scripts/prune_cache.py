@@ -7,7 +7,7 @@ from typing import Any
 from workflow_scripts.core.atomic import remove
 from workflow_scripts.core.job import run_job, say
 
-KEPT_AT = {"models": "*", "training": "*", "cells": "*/*", "merges": "*"}
+KEPT_AT = {"models": "*", "statistics": "*", "training": "*", "cells": "*/*", "merges": "*"}
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:

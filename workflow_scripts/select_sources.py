@@ -12,7 +12,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Write the plan."""
     keys = [(name, seed) for name in sorted(settings["tiers"]) for seed in settings["seeds"]]
     matrices = {key: read_matrix(path).to_dict("index") for key, path in zip(keys, inputs["similarities"], strict=True)}
-    write_json(outputs["plan"], build_plan(settings["experiments"], settings["seeds"], matrices, settings["tiers"]))
+    plan = build_plan(settings["experiments"], settings["seeds"], matrices, settings["tiers"], settings["groups"])
+    write_json(outputs["plan"], plan)
 
 
 if "snakemake" in globals():

@@ -184,7 +184,7 @@ def test_a_damaged_cell_or_model_in_the_cache_is_made_again(
     succeeded(snakemake(directory, CONFIG))
     assert outcome(directory) == before
     logs = "".join(p.read_text() for p in (results / "logs").rglob("*.log"))
-    assert "dropping a damaged cell" in logs and "dropping a damaged model" in logs
+    assert "dropping a damaged cell" in logs and "dropping a damaged entry of the cache" in logs
 
 
 def test_a_second_snakemake_is_refused(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:

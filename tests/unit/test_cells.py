@@ -165,7 +165,8 @@ def merge_settings(tmp_path, **merges):
         "code": "c",
         "cache": str(tmp_path / "cache/cells"),
     }
-    codes = {"average": "1", "similarity": "2", "ties": "3"}
+    by_method = {"average": "1", "similarity": "2", "ties": "3"}
+    codes = {name: by_method[entry["method"]] for name, entry in merges.items()}
     return {"target": "t", "sources": ["a", "b"], "merges": merges, "codes": codes, "scoring": scoring}
 
 
@@ -194,7 +195,7 @@ def test_merges_that_coincide_are_made_once_and_again_only_when_their_content_ch
     )
     write_digest(path.with_suffix(".digest"), digest_of_files(path))
     assert MergeJob(merge_inputs, settings).complete(1) == ["x", "z"], "a source was trained anew"
-    other_code = {**settings, "codes": {**settings["codes"], "similarity": "new"}}
+    other_code = {**settings, "codes": {**settings["codes"], "z": "new"}}
     assert MergeJob(merge_inputs, other_code).complete(1) == ["z"]
     job = MergeJob(merge_inputs, settings)
     assert job.identities["x"] == job.identities["y"] != job.identities["z"]

@@ -60,7 +60,7 @@ def test_a_damaged_entry_is_dropped(stored, outputs, capsys, file, text):
     path = stored.folder / FILES[file]
     path.write_bytes(text) if text is not None else path.unlink()
     assert stored.restore(outputs) is False
-    assert "dropping a damaged model" in capsys.readouterr().err
+    assert "dropping a damaged entry" in capsys.readouterr().err
     assert not stored.folder.exists()
 
 

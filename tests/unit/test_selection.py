@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from workflow_scripts import compute_similarity, select_sources
 from workflow_scripts.analysis.matrices import accuracy_matrix, write_matrix
-from workflow_scripts.selection.plan import build_plan, choose, entry_key, merge_slice, planned_merges
+from workflow_scripts.selection.plan import build_plan, choose, entry_key
+from workflow_scripts.selection.slices import merge_slice, planned_merges
 from workflow_scripts.selection.selectors.top_k import top_k
 
+PLAIN = {"method_tier": "none", "grouped_by": None}
 SETTINGS = {
     "method": "similarity",
     "method_parameters": {},
@@ -154,8 +156,9 @@ def plan_for(measure, folder):
         1,
     )
     settings = {
-        "experiments": {"e": {"settings": {**SETTINGS, "similarity_type": "X"}, "targets": ["en-US"]}},
+        "experiments": {"e": {"settings": {**SETTINGS, "similarity_type": "X"}, "targets": ["en-US"], **PLAIN}},
         "seeds": [0],
+        "groups": {},
         "tiers": {"X": "none"},
     }
     select_sources.main({"similarities": [folder / "similarity.csv"]}, {"plan": folder / "plan.json"}, settings, 1)
@@ -181,8 +184,8 @@ def test_the_plan_has_an_entry_per_experiment_target_and_seed_with_that_seeds_si
         ("URIEL", 0): {"t": {"a": 0.9, "b": 0.1, "c": 0.1}, "a": {"b": 0.5, "c": 0.1, "t": 0.4}},
         ("URIEL", 7): {"t": {"a": 0.1, "b": 0.1, "c": 0.9}, "a": {"b": 0.1, "c": 0.5, "t": 0.4}},
     }
-    experiments = {"e": {"settings": {**SETTINGS, "num_languages": 1}, "targets": ["t", "a"]}}
-    plan = build_plan(experiments, [0, 7], similarities, {"URIEL": "none"})
+    experiments = {"e": {"settings": {**SETTINGS, "num_languages": 1}, "targets": ["t", "a"], **PLAIN}}
+    plan = build_plan(experiments, [0, 7], similarities, {"URIEL": "none"}, {})
     assert {k: e["sources"][0]["locale"] for k, e in plan.items()} == {
         "e/t/0": "a", "e/t/7": "c", "e/a/0": "b", "e/a/7": "c",
     }  # fmt: skip
@@ -190,17 +193,27 @@ def test_the_plan_has_an_entry_per_experiment_target_and_seed_with_that_seeds_si
 
 
 @pytest.mark.parametrize(
-    ("include", "tier", "expected"),
+    ("include", "tier", "method_tier", "expected", "of_selection"),
     [
-        (False, "none", "none"),
-        (False, "labelled validation", "labelled validation"),
-        (True, "none", "labelled training"),
+        (False, "none", "none", "none", "none"),
+        (False, "labelled validation", "none", "labelled validation", "labelled validation"),
+        (True, "none", "unlabelled", "labelled training", "labelled training"),
+        (False, "none", "unlabelled", "unlabelled", "none"),
     ],
 )
-def test_the_tier_is_the_highest_of_its_parts(include, tier, expected):
-    experiments = {"e": {"settings": {**SETTINGS, "include_target": include}, "targets": ["t"]}}
-    plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {"URIEL": tier})
-    assert plan[entry_key("e", "t", 0)]["tier"] == expected
+def test_the_tier_is_the_highest_of_its_parts(include, tier, method_tier, expected, of_selection):
+    settings = {**SETTINGS, "include_target": include}
+    experiments = {"e": {**PLAIN, "settings": settings, "targets": ["t"], "method_tier": method_tier}}
+    plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {"URIEL": tier}, {})
+    entry = plan[entry_key("e", "t", 0)]
+    assert (entry["tier"], entry["selection_tier"]) == (expected, of_selection)
+
+
+def test_a_method_that_groups_gets_the_groups_of_its_sources():
+    experiments = {"e": {"settings": SETTINGS, "targets": ["t"], "method_tier": "none", "grouped_by": "genus"}}
+    groups = {"genus": {"a": "Romance", "b": "Germanic", "t": "Slavic"}}
+    plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {"URIEL": "none"}, groups)
+    assert plan["e/t/0"]["groups"] == {"a": "Romance", "b": "Germanic"}
 
 
 # --- the slice that a merge sees
@@ -209,7 +222,8 @@ def test_the_tier_is_the_highest_of_its_parts(include, tier, expected):
 def entry(method):
     return {
         "method": method,
-        "parameters": {"p": 1},
+        "target": "t",
+        "parameters": {},
         "sources": [
             {"locale": "b", "weight": 0.75, "similarity": 0.6},
             {"locale": "a", "weight": 0.25, "similarity": 0.2},
@@ -221,12 +235,24 @@ def entry(method):
 
 def test_the_slice_is_alphabetical_and_keeps_each_sources_weight():
     assert merge_slice(entry("similarity")) == {
-        "method": "similarity", "parameters": {"p": 1}, "sources": ["a", "b"], "weights": [0.25, 0.75],
+        "method": "similarity", "parameters": {}, "sources": ["a", "b"], "weights": [0.25, 0.75],
     }  # fmt: skip
 
 
 def test_a_method_that_ignores_weights_gets_uniform_ones():
     assert merge_slice(entry("average"))["weights"] == [0.5, 0.5]
+
+
+def test_the_slice_names_what_has_to_be_measured_on_each_source():
+    given = {**entry("fisher"), "parameters": {"text": "both", "examples": 8}}
+    assert merge_slice(given)["statistics"] == {
+        s: [["fisher_examples-8", s, s, "validation"], ["fisher_examples-8", s, "t", "train"]] for s in "ab"
+    }
+    assert merge_slice(entry("regmean"))["statistics"] == {s: [["gram", s, s, "validation"]] for s in "ab"}
+
+
+def test_the_slice_keeps_the_groups():
+    assert merge_slice({**entry("similarity"), "groups": {"a": "x", "b": "y"}})["groups"] == {"a": "x", "b": "y"}
 
 
 def test_planned_merges_are_read_again_when_the_plan_changes(tmp_path):

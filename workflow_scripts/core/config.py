@@ -72,6 +72,7 @@ class Language(Closed):
     family: str = Field("unknown", description="Language family, for the report's breakdown.")
     genus: str = Field("unknown", description="Genus within the family.")
     script: str = Field("unknown", description="ISO 15924 code, such as `Latn`.")
+    region: str = Field("unknown", description="Region of the world, to group by.")
     cc100_gib: float = Field(0.0, ge=0, description="GiB of text in CC-100, which sets the resource level.")
 
 

@@ -138,17 +138,13 @@ def _unknown_key(key: str, rows: list[dict[str, Any]]) -> str:
 
 def experiment_name(settings: dict[str, Any]) -> str:
     """Return the name of an experiment; parameters appear where they differ from their defaults."""
-    parts = [settings["method"], *_changed("merge method", settings["method"], settings["method_parameters"])]
-    parts += [settings["similarity_type"]]
-    selector = _changed("selector", settings["selector"], settings["selector_parameters"])
+    method, selector = (
+        signatures.changed_parameters(kind, settings[key], settings[f"{key}_parameters"]) for key, kind in PLUGINS
+    )
+    parts = [settings["method"], *method, settings["similarity_type"]]
     if settings["selector"] != "top_k":
         parts.append(settings["selector"])
     parts += [*selector, f"k{settings['num_languages']}", "inc" if settings["include_target"] else "exc"]
     if settings["target_similarity"] != 1.0:
         parts.append(f"target-{settings['target_similarity']}")
     return "_".join(parts)
-
-
-def _changed(kind: str, name: str, values: dict[str, Any]) -> list[str]:
-    defaults = {k: f.default for k, f in signatures.parameter_model(kind, name).model_fields.items()}
-    return [f"{k}-{v}".replace("/", "-").replace(" ", "") for k, v in sorted(values.items()) if v != defaults[k]]

@@ -11,6 +11,9 @@
     The root of that path (Basque: the isolate itself), and the genus as named by WALS.
 ``script``
     The script of the locale's text, an ISO 15924 code.
+``region``
+    The subregion of the United Nations' geoscheme (M49) that the locale's country lies in; MASSIVE writes ``sl-SL`` for
+    Slovenia.
 ``cc100_gib``
     Text of the language in CC-100, on which XLM-R was pretrained, in GiB: table 6 of Conneau et al.
     (2020, arXiv:1911.02116), 0 for a language not listed there. Romanized rows are left out. Burmese is
@@ -53,6 +56,7 @@ class Locale:
     family: str
     genus: str
     script: str
+    region: str
     cc100_gib: float
 
     @property

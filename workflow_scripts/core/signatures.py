@@ -6,7 +6,7 @@ Example of a plug-in function::
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -43,6 +43,12 @@ def parameters(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
         For an unknown parameter or a value out of range.
     """
     return parameter_model(kind, name)(**given).model_dump()
+
+
+def changed_parameters(kind: str, name: str, values: Mapping[str, Any]) -> list[str]:
+    """Return ``parameter-value`` for the values that differ from their defaults, fit for a file name."""
+    defaults = {k: f.default for k, f in parameter_model(kind, name).model_fields.items()}
+    return [f"{k}-{v}".replace("/", "-").replace(" ", "") for k, v in sorted(values.items()) if v != defaults[k]]
 
 
 def parameter_names(kind: str, name: str) -> frozenset[str]:

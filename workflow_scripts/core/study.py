@@ -67,7 +67,10 @@ def load_study(config: Mapping[str, Any]) -> Study:
     for name, spec in experiments.items():
         _check_candidates(name, spec, run)
     measures = _measures(run, experiments)
-    return Study(run, run_paths(run.run), labels, experiments, measures, _languages(run, measures))
+    languages = _languages(run, measures)
+    for name, spec in experiments.items():
+        _check_method(name, spec, languages)
+    return Study(run, run_paths(run.run), labels, experiments, measures, languages)
 
 
 def _check_base(name: str) -> None:
@@ -104,6 +107,20 @@ def _check_candidates(name: str, spec: ExperimentSpec, run: Run) -> None:
         )
 
 
+def _check_method(name: str, spec: ExperimentSpec, languages: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise an `XlmergeError` if a method takes another number of sources, or cannot group them."""
+    settings, module = spec.settings, registry.load("merge method", spec.settings["method"])
+    wanted, k = getattr(module, "SOURCES", None), settings["num_languages"]
+    if wanted is not None and k not in {wanted, "all"}:
+        raise XlmergeError(f"experiment {name}: {settings['method']} merges exactly {wanted} sources, not {k}")
+    if not getattr(module, "NEEDS_GROUPS", False):
+        return
+    by = settings["method_parameters"]["by"]
+    unknown = [locale for locale, row in languages.items() if row[by] == "unknown"]
+    if unknown:
+        raise XlmergeError(f"experiment {name}: the {by} of {unknown[0]} is not known; say it under `languages:`")
+
+
 def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, tuple[str, dict[str, Any]]]:
     found = {}
     used = {spec.settings["similarity_type"] for spec in experiments.values()}
@@ -129,7 +146,7 @@ def _languages(run: Run, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> 
                     f"similarity {needed[0]} needs language codes: {error}, or describe it under `languages:`"
                 ) from None
             found[locale] = {"locale": locale, "language": locale, "resource_level": "unknown"} | dict.fromkeys(
-                ("family", "genus", "script"), "unknown"
+                ("family", "genus", "script", "region"), "unknown"
             )
     return found
 

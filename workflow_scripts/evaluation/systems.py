@@ -97,13 +97,13 @@ def baselines(data: TargetData) -> Iterator[System]:
 
 def merge_systems(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> Iterator[System]:
     """Yield a merge and the baselines among its own sources."""
-    sources, name, tier = [s["locale"] for s in entry["sources"]], entry["experiment"], entry["tier"]
+    sources, name = [s["locale"] for s in entry["sources"]], entry["experiment"]
     facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
-    yield System("merge", tier, name, scores.correct.astype(float), facts)
+    yield System("merge", entry["tier"], name, scores.correct.astype(float), facts)
     yield mean_of(data, "source_mean", sources, "none", name)
     yield single(data, "best_source", data.best_on_test(sources), "oracle", name)
     yield single(data, "best_source_val", data.best_on_validation(sources), "labelled validation", name)
-    yield single(data, "top1", sources[0], tier, name)
+    yield single(data, "top1", sources[0], entry["selection_tier"], name)
 
 
 def single(data: TargetData, name: str, locale: str, tier: str, experiment: str = "") -> System:

@@ -1,9 +1,10 @@
 """What a merge method may know beside the numbers: the sources' names and weights, and the model's layout."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
@@ -80,6 +81,10 @@ class Context:
         Source → the group (family, script …) that it is merged in; empty unless a method asks for it.
     base : TensorFile or None
         θ₀, for methods that need more than task vectors.
+    statistics : mapping
+        Source → files with what the method wanted to have measured on it.
+    coefficients : mapping
+        Block of the model → one learned coefficient per source, for methods that adapt.
     """
 
     names: tuple[str, ...]
@@ -87,3 +92,5 @@ class Context:
     layout: Layout = Layout()
     groups: Mapping[str, str] = field(default_factory=dict)
     base: TensorFile | None = None
+    statistics: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    coefficients: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -33,6 +33,8 @@ def merge_files(
     layout: Layout | None = None,
     groups: Mapping[str, str] | None = None,
     base: str | Path | None = None,
+    statistics: Mapping[str, Sequence[Path]] | None = None,
+    coefficients: Mapping[str, Sequence[float]] | None = None,
     durable: bool = True,
 ) -> MergeFacts:
     """Merge task-vector files.
@@ -56,6 +58,8 @@ def merge_files(
         Source → group, for hierarchical merges.
     base : path, optional
         θ₀'s safetensors file, for methods that need more than task vectors.
+    statistics, coefficients : mapping, optional
+        For methods that need data; see `Context`. Coefficients are in the alphabetical order of the sources.
     durable : bool
         Write under a temporary name, to disk, then rename; False suits a file that lives in a temporary folder.
 
@@ -69,7 +73,15 @@ def merge_files(
     ordered = np.array([weights[i] for i in order], np.float64)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(contextlib.closing(TensorFile(base))) if base is not None else None
-        context = Context(tuple(names[i] for i in order), ordered, layout or Layout(), groups or {}, opened)
+        context = Context(
+            tuple(names[i] for i in order),
+            ordered,
+            layout or Layout(),
+            groups or {},
+            opened,
+            statistics or {},
+            coefficients or {},
+        )
         folder = stack.enter_context(_scratch(Path(out)))
         merge = Merge(tuple(Path(paths[i]) for i in order), context, method, parameters, folder)
         target = stack.enter_context(atomic_path(out)) if durable else Path(out)
@@ -98,8 +110,7 @@ def _keep_heap() -> None:
 def _stream(method: Method, sources: Sources, context: Context, out: Path, metadata: Mapping[str, Any]) -> MergeFacts:
     _keep_heap()
     facts = MergeFacts()
-    state = method.prepare(sources, context)
-    with _writer(out, sources.tensors, metadata) as writer:
+    with _prepared(method, sources, context) as state, _writer(out, sources.tensors, metadata) as writer:
         for piece in pieces(sources, context, lambda tensor: method.shape(tensor, context), state):
             _check_finite(piece)
             merged = method(piece).astype(np.float32, copy=False)
@@ -108,6 +119,17 @@ def _stream(method: Method, sources: Sources, context: Context, out: Path, metad
             facts.note(piece.tensor, merged)
             writer.write(piece.tensor.name, piece.start, merged)
     return facts
+
+
+@contextlib.contextmanager
+def _prepared(method: Method, sources: Sources, context: Context) -> Iterator[Any]:
+    """Yield what the method's first pass returns, and close it afterwards if it can be closed."""
+    state = method.prepare(sources, context)
+    try:
+        yield state
+    finally:
+        if hasattr(state, "close"):
+            state.close()
 
 
 def _check_weights(names: Sequence[str], weights: Sequence[float]) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.digests import digest_of, read_digest
+from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.cells import SPLITS, CellCache, Packs, cell_cache, targets_of
+from workflow_scripts.merging.method import load_method
 
 
 class MergeJob:
@@ -22,11 +24,13 @@ class MergeJob:
     Parameters
     ----------
     inputs : mapping
-        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["sources"]``; the
-        target's example tables.
+        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["sources"]``;
+        ``statistics`` and ``statistic_digests`` in the order of ``settings["statistics"]``; the target's example
+        tables; ``text`` and ``text_digest``: its training table, if a merge adapts to it.
     settings : mapping
-        ``target``; ``sources``: locales; ``merges``: experiment → merge slice of the plan; ``codes``: method →
-        code fingerprint; ``scoring``: see `evaluation.cells.cell_cache`.
+        ``target``; ``seed``; ``sources``: locales; ``merges``: experiment → merge slice of the plan; ``codes``:
+        experiment → code fingerprint; ``statistics``: what was measured; ``scoring``: see
+        `evaluation.cells.cell_cache`.
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -37,20 +41,42 @@ class MergeJob:
     @cached_property
     def identities(self) -> dict[str, str]:
         """Experiment → identity of its merged model."""
-        places = dict(zip(self.settings["sources"], self.inputs["model_digests"], strict=True))
-        digests = {locale: read_digest(path) for locale, path in places.items()}
-        return {
-            name: digest_of(
-                {
-                    "method": entry["method"],
-                    "parameters": entry["parameters"],
-                    "models": [digests[s] for s in entry["sources"]],
-                    "weights": entry["weights"],
-                    "code": self.settings["codes"][entry["method"]],
-                }
-            )
-            for name, entry in self.settings["merges"].items()
+        return {name: digest_of(self._made_of(name)) for name in self.settings["merges"]}
+
+    def _made_of(self, name: str) -> dict[str, Any]:
+        """Return everything that shapes an experiment's merged model."""
+        entry = self.settings["merges"][name]
+        made_of = {
+            **{key: entry[key] for key in ("method", "parameters", "weights")},
+            "models": [read_digest(path) for path in self._of_sources("model_digests", entry)],
+            "code": self.settings["codes"][name],
         }
+        if "groups" in entry:
+            made_of["groups"] = entry["groups"]
+        if "statistics" in entry:
+            files = self._statistics("statistic_digests", entry)
+            made_of["statistics"] = {source: [read_digest(f) for f in files[source]] for source in files}
+        if self._adapts(entry):
+            made_of["adaptation"] = {"text": read_digest(self.inputs["text_digest"][0]), "seed": self._seed()}
+        return made_of
+
+    def _of_sources(self, key: str, entry: Mapping[str, Any]) -> list[str]:
+        """Return a merge's part of the job's inputs that belong to sources."""
+        places = dict(zip(self.settings["sources"], self.inputs[key], strict=True))
+        return [places[source] for source in entry["sources"]]
+
+    def _statistics(self, key: str, entry: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return source → the files with what was measured on it."""
+        if "statistics" not in entry:
+            return {}
+        places = dict(zip(map(tuple, self.settings["statistics"]), self.inputs[key], strict=True))
+        return {source: [places[tuple(k)] for k in keys] for source, keys in entry["statistics"].items()}
+
+    def _adapts(self, entry: Mapping[str, Any]) -> bool:
+        return load_method(entry["method"], entry["parameters"]).adapts
+
+    def _seed(self) -> int:
+        return derive_seed("merge", self.settings["target"], self.settings["seed"])
 
     def complete(self, threads: int) -> list[str]:
         """Make and score the merges that the cache lacks; return the experiments that needed one."""
@@ -87,14 +113,25 @@ class MergeJob:
         from workflow_scripts.models.checkpoints import load_task_vector
 
         entry = self.settings["merges"][name]
-        chosen = [self.settings["sources"].index(s) for s in entry["sources"]]
-        files = {key: [self.inputs[key][i] for i in chosen] for key in ("models", "model_digests")}
+        keys = ("models", "model_digests")
+        inputs = {**self.inputs, **{key: self._of_sources(key, entry) for key in keys}}
+        for key in ("statistics", "statistic_digests"):
+            inputs[key] = self._statistics(key, entry)
         with tempfile.TemporaryDirectory() as folder:
             merged = Path(folder) / "merged.safetensors"
-            facts = merge_models({**self.inputs, **files}, entry, self.base, merged)
+            adapted = self._adapt(inputs, entry) if self._adapts(entry) else {}
+            facts = merge_models(inputs, entry, self.base, merged, adapted.get("coefficients"))
+            if adapted:
+                facts["adaptation"] = adapted
             for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
                 self._cache(identity).store(target, split, scores)
         write_json(self._facts(identity), facts)
+
+    def _adapt(self, inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+        from workflow_scripts.merging.adaptation import adapt_to_target
+
+        max_length = self.settings["scoring"]["evaluation"]["max_length"]
+        return adapt_to_target(inputs, entry, self.base, max_length, self._seed())
 
     def _cached(self, identity: str) -> bool:
         scores = [self._cache(identity).find(self.target, split) for split in SPLITS]

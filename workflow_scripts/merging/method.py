@@ -13,6 +13,11 @@ A method is one module in ``merging/methods/``:
 - ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
 - ``needs_base(parameters)``, optional: does it read θ₀?
 - ``NEEDS_GROUPS``, optional: does it need to know each source's group?
+- ``statistic(parameters)``, optional: what has to be measured on each source (see `source_statistics`);
+- ``ADAPTS``, optional: are its coefficients learned from the target's unlabelled text (see `adaptation`)?
+- ``supervision(parameters)``, optional: what the method itself sees of the target; default ``"none"``.
+
+What `prepare` returns is closed at the end if it has a method ``close``.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +31,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameters, plugin_function
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.pieces import Shape
+from workflow_scripts.merging.source_statistics import Wanted
 from workflow_scripts.merging.sources import Sources, Tensor
 
 
@@ -69,6 +75,31 @@ class Method:
     def needs_base(self) -> bool:
         """Whether it reads θ₀."""
         return hasattr(self.module, "needs_base") and self.module.needs_base(self.settings)
+
+    @property
+    def statistic(self) -> Wanted | None:
+        """What has to be measured on each source, if anything."""
+        return self.module.statistic(self.settings) if hasattr(self.module, "statistic") else None
+
+    @property
+    def adapts(self) -> bool:
+        """Whether its coefficients are learned from the target's unlabelled text."""
+        return getattr(self.module, "ADAPTS", False)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it needs more than weights: statistics or adaptation."""
+        return self.adapts or self.statistic is not None
+
+    @property
+    def supervision(self) -> str:
+        """What the method itself sees of the target."""
+        return self.module.supervision(self.settings) if hasattr(self.module, "supervision") else "none"
+
+    @property
+    def grouped_by(self) -> str | None:
+        """What it groups its sources by: its parameter ``by``."""
+        return self.settings["by"] if getattr(self.module, "NEEDS_GROUPS", False) else None
 
     def check_sources(self, count: int) -> None:
         """Raise an `XlmergeError` if it does not take that many sources."""

@@ -54,6 +54,8 @@ class Sources:
         For messages.
     whole : mapping, optional
         Tensor name → full shape; these tensors are aligned whole, even where all sources store rows.
+    like : sequence of Tensor, optional
+        Take this alignment, that of the task vectors, for files that hold something else about the same sources.
 
     Raises
     ------
@@ -62,19 +64,28 @@ class Sources:
     """
 
     def __init__(
-        self, paths: Sequence[Path], names: Sequence[str], whole: Mapping[str, tuple[int, ...]] | None = None
+        self,
+        paths: Sequence[Path],
+        names: Sequence[str],
+        whole: Mapping[str, tuple[int, ...]] | None = None,
+        like: Sequence[Tensor] | None = None,
     ) -> None:
         self.files = [TensorFile(p) for p in paths]
         self.names = names
         self._whole = whole or {}
         self._rows = [{n: f.read_rows(n) for n in f.stored if n + ROWS in f.stored} for f in self.files]
-        self.tensors = self._align()
+        self.tensors = self._align() if like is None else list(like)
         self._places = [self._place(i) for i in range(len(self.files))]
 
     def close(self) -> None:
         """Close all files."""
         for file in self.files:
             file.close()
+
+    def stored_elements(self, source: int) -> int:
+        """Return how many elements a source's file holds: those that training may have changed."""
+        stored = self.files[source].stored
+        return sum(int(np.prod(s.shape)) for name, s in stored.items() if not name.endswith(ROWS))
 
     def _align(self) -> list[Tensor]:
         found = sorted({n for f in self.files for n in f.stored if not n.endswith(ROWS)})

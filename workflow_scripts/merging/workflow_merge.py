@@ -1,6 +1,6 @@
 """A merge as the workflow runs it: verified sources in, one task vector out, facts for the sidecar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,20 @@ from workflow_scripts.merging.tensor_files import TensorFile
 from workflow_scripts.models.checkpoints import embedding_name, require_base, skeleton
 
 
-def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str, out: Path) -> dict[str, Any]:
+def merge_models(
+    inputs: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    base: str,
+    out: Path,
+    coefficients: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, Any]:
     """Merge the models of a plan entry's slice.
 
     Parameters
     ----------
     inputs : mapping
-        ``models`` and ``model_digests``, one path per source of the entry, and ``base`` (θ₀'s folder).
+        ``models`` and ``model_digests``, one path per source of the entry; ``base``: θ₀'s folder; ``statistics`` and
+        ``statistic_digests``: source → files, for methods that want them.
     entry : mapping
         ``method``, ``parameters``, ``sources``, ``weights`` (see `selection.plan.merge_slice`) and, for hierarchical
         merges, ``groups``: source → group.
@@ -26,6 +33,8 @@ def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str,
         θ₀'s digest; sources taken against another base are refused.
     out : path
         The merged task vector, in a temporary folder: it is written in place.
+    coefficients : mapping, optional
+        For methods that adapt: what was learned.
 
     Returns
     -------
@@ -42,6 +51,10 @@ def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str,
     names, weights = list(entry["sources"]), list(entry["weights"])
     if len(paths) != len(names):
         raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
+    statistics = {source: [Path(f) for f in files] for source, files in inputs.get("statistics", {}).items()}
+    for source, files in statistics.items():
+        for file, digest_file in zip(files, inputs["statistic_digests"][source], strict=True):
+            verify(file, digest_of_files(file), digest_file)
     layout = layout_of(skeleton(inputs["base"]))
     facts = merge_files(
         paths,
@@ -54,6 +67,8 @@ def merge_models(inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str,
         layout=layout,
         groups=entry.get("groups"),
         base=Path(inputs["base"]) / "model.safetensors",
+        statistics=statistics,
+        coefficients=coefficients,
         durable=False,
     )
     return summarise(facts, layout)

@@ -1,4 +1,4 @@
-"""Trained models by content: the same base, data, settings, code and seed are never trained twice."""
+"""Trained models, and what was measured on them, by content: nothing is trained or measured twice."""
 
 import sys
 from collections.abc import Mapping
@@ -10,21 +10,28 @@ from workflow_scripts.core.digests import digest_of, digest_of_files, verify
 from workflow_scripts.core.errors import XlmergeError
 
 FILES = {"model": "model.safetensors", "digest": "model.digest", "training": "training.json"}
+STATISTIC_FILES = {"values": "values.safetensors", "digest": "values.digest"}
 
 
 class ModelCache:
-    """The place of one training in the cache.
+    """The place of one training (or measurement) in the cache.
 
     Parameters
     ----------
     root : path
     made_of : mapping
         Everything that shapes the result.
+    kind : str
+        Folder in the cache.
+    files : mapping
+        Output → file name; first the file that is verified, then its digest.
     """
 
-    def __init__(self, root: str | Path, made_of: Mapping[str, Any]) -> None:
-        self.key = digest_of(made_of)
-        self.folder = Path(root) / "models" / self.key
+    def __init__(
+        self, root: str | Path, made_of: Mapping[str, Any], kind: str = "models", files: Mapping[str, str] = FILES
+    ) -> None:
+        self.key, self.files = digest_of(made_of), files
+        self.folder = Path(root) / kind / self.key
         self.scratch = Path(root) / "training" / self.key
         self.lock = Path(root) / "locks" / f"{self.key}.lock"
 
@@ -32,13 +39,13 @@ class ModelCache:
         """Put the cached files at `outputs`; return False if there is no undamaged entry."""
         if not self.folder.is_dir():
             return False
-        model, digest = self.folder / FILES["model"], self.folder / FILES["digest"]
+        content, digest = (self.folder / file for file in list(self.files.values())[:2])
         try:
-            verify(model, digest_of_files(model), digest)
+            verify(content, digest_of_files(content), digest)
         except (XlmergeError, OSError, ValueError) as error:
-            print(f"xlmerge: dropping a damaged model from the cache: {error}", file=sys.stderr)
+            print(f"xlmerge: dropping a damaged entry of the cache: {error}", file=sys.stderr)
             remove(self.folder)
             return False
-        for name, file in FILES.items():
+        for name, file in self.files.items():
             link_or_copy(self.folder / file, outputs[name])
         return True

@@ -1,9 +1,6 @@
 """The plan: for every experiment, target and seed, which sources with which weights."""
 
-import json
-import os
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from workflow_scripts.core import registry
@@ -15,19 +12,26 @@ Similarities = Mapping[tuple[str, int], Mapping[str, Mapping[str, float]]]  # ta
 
 
 def build_plan(
-    experiments: Experiments, seeds: list[int], similarities: Similarities, tiers: Mapping[str, str]
+    experiments: Experiments,
+    seeds: list[int],
+    similarities: Similarities,
+    tiers: Mapping[str, str],
+    groups: Mapping[str, Mapping[str, str]],
 ) -> dict[str, dict[str, Any]]:
     """Return the plan's entries by ``experiment/target/seed``.
 
     Parameters
     ----------
     experiments : mapping
-        Name → ``settings`` (all defaults filled in) and ``targets``.
+        Name → ``settings`` (all defaults filled in), ``targets``, ``method_tier`` (what the method itself sees of
+        the target) and ``grouped_by`` (what it groups sources by, or None).
     seeds : list of int
     similarities : mapping
         (similarity type, seed) → target → source → similarity.
     tiers : mapping
         Similarity type → supervision tier of its measure.
+    groups : mapping
+        What experiments group sources by (``family`` …) → locale → group.
     """
     plan = {}
     for name, experiment in experiments.items():
@@ -36,7 +40,11 @@ def build_plan(
             for seed in seeds:
                 matrix = similarities[settings["similarity_type"], seed]
                 entry = choose(settings, target, matrix[target])
-                entry["tier"] = experiment_tier(settings, tiers[settings["similarity_type"]])
+                entry["selection_tier"] = selection_tier(settings, tiers[settings["similarity_type"]])
+                entry["tier"] = max(entry["selection_tier"], experiment["method_tier"], key=TIERS.index)
+                if experiment["grouped_by"]:
+                    group = groups[experiment["grouped_by"]]
+                    entry["groups"] = {s["locale"]: group[s["locale"]] for s in entry["sources"]}
                 plan[entry_key(name, target, seed)] = {
                     "experiment": name,
                     "target": target,
@@ -87,36 +95,9 @@ def choose(settings: Mapping[str, Any], target: str, row: Mapping[str, float]) -
     }
 
 
-def experiment_tier(settings: Mapping[str, Any], similarity_tier: str) -> str:
-    """Return the highest supervision tier of an experiment's parts."""
+def selection_tier(settings: Mapping[str, Any], similarity_tier: str) -> str:
+    """Return the highest supervision tier of a selection's parts."""
     found = [similarity_tier, registry.load("selector", settings["selector"]).SUPERVISION]
     if settings["include_target"]:
         found.append("labelled training")
     return max(found, key=TIERS.index)
-
-
-@cache
-def _read_slices(path: str, modified: int) -> dict[str, dict[str, Any]]:
-    with open(path, encoding="utf-8") as handle:
-        return {key: merge_slice(entry) for key, entry in json.load(handle).items()}
-
-
-def planned_merges(path: str) -> dict[str, dict[str, Any]]:
-    """Return the merge slices of a plan file by `entry_key`; read once per version of the file."""
-    return _read_slices(str(path), os.stat(path).st_mtime_ns)
-
-
-def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a plan entry that determines the merged weights; the rest may change freely.
-
-    Sources are in alphabetical order, and a method that ignores weights gets uniform ones: a change that cannot change
-    the result changes nothing here.
-    """
-    uses_weights = registry.load("merge method", entry["method"]).USES_WEIGHTS
-    sources = sorted(entry["sources"], key=lambda s: s["locale"])
-    return {
-        "method": entry["method"],
-        "parameters": entry["parameters"],
-        "sources": [s["locale"] for s in sources],
-        "weights": [s["weight"] if uses_weights else 1 / len(sources) for s in sources],
-    }

@@ -96,5 +96,6 @@ def check(parameters: Mapping[str, Any]) -> None:
     given = parameters["inner_parameters"] or {}
     if "scaling" in given:
         raise XlmergeError("hierarchical: λ is 1 within a group; `scaling` belongs into `outer_parameters`")
-    load_method(parameters["inner"], given)
-    load_method(parameters["outer"], parameters["outer_parameters"] or {})
+    for role in INNER:
+        if load_method(parameters[role], parameters[f"{role}_parameters"] or {}).needs_data:
+            raise XlmergeError(f"hierarchical: {role} cannot be {parameters[role]}, which needs data")

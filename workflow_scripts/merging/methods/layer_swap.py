@@ -84,6 +84,8 @@ def check(parameters: Mapping[str, Any]) -> None:
     for role in INNER:
         if _method(role, parameters).combines:
             raise XlmergeError(f"layer_swap: {role} cannot be {parameters[role]}, which is made of other merges")
+        if _method(role, parameters).needs_data:
+            raise XlmergeError(f"layer_swap: {role} cannot be {parameters[role]}, which needs data")
 
 
 def _method(role: str, parameters: Mapping[str, Any]) -> Method:

@@ -1,0 +1,98 @@
+"""AdaMerging: its gradient against finite differences, and what it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.helpers import merge
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.adaptation import Merged, _batches, _padded, adapt
+from workflow_scripts.merging.workflow_merge import layout_of
+from workflow_scripts.models.checkpoints import TaskVector, load_model, skeleton
+from workflow_scripts.models.vocabulary import Vocabulary
+
+EMBEDDING = "bert.embeddings.word_embeddings.weight"
+TEXTS = ["turn on the light", "play some music", "what is the weather like", "play it", "turn the music off now"]
+
+
+def task_vector(base, seed: int) -> TaskVector:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {n: p.shape for n, p in skeleton(base).named_parameters()}
+    dense = {n: torch.randn(s, generator=generator) / 10 for n, s in shapes.items() if n != EMBEDDING}
+    rows = torch.arange(seed, shapes[EMBEDDING][0], 2)
+    return TaskVector(dense, {EMBEDDING: (rows, torch.randn(len(rows), shapes[EMBEDDING][1], generator=generator))})
+
+
+@pytest.fixture(scope="module")
+def sources(tiny_base) -> list[TaskVector]:
+    return [task_vector(tiny_base, seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def merged(tiny_base, sources) -> Merged:
+    """In float64, so that finite differences are exact to many digits."""
+    vocabulary = Vocabulary(np.arange(40), 1)
+    model = load_model(tiny_base, vocabulary).double()
+    return Merged(model, vocabulary, sources, layout_of(skeleton(tiny_base)), "layer_wise")
+
+
+def test_the_gradient_is_that_of_finite_differences(merged):
+    ids, mask = _padded([[0, 5, 9, 2], [0, 7, 2], [0, 11, 12, 13, 2]], 1)
+    assert merged.blocks == ["embedding", "head", "layer 0", "layer 1"]
+    values = {block: torch.tensor([0.4, 0.7], dtype=torch.float64, requires_grad=True) for block in merged.blocks}
+    merged.entropy(values, ids, mask).backward()
+    for block, value in values.items():
+        for i in range(2):
+            sides = []
+            for step in (1e-5, -1e-5):
+                moved = {b: v.detach().clone() for b, v in values.items()}
+                moved[block][i] += step
+                sides.append(float(merged.entropy(moved, ids, mask)))
+            assert float(value.grad[i]) == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-4, abs=1e-9)
+
+
+def test_the_entropy_is_that_of_the_merged_weights(tiny_base, sources, merged):
+    """Against a model whose weights are put together by hand, without padding."""
+    vocabulary = Vocabulary(np.arange(40), 1)
+    model = load_model(tiny_base, vocabulary).double()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            for source in sources:
+                if name in source.dense:
+                    weight += 0.5 * source.dense[name].double()
+                else:
+                    rows, values = source.rows[name]
+                    weight[rows[rows < 40]] += 0.5 * values[rows < 40].double()
+        texts = [[0, 5, 9, 2], [0, 7, 2]]
+        p = torch.softmax(torch.cat([model(input_ids=torch.tensor([t])).logits for t in texts]), -1)
+        expected = float(-(p * p.log()).sum(-1).mean())
+        half = {block: torch.tensor([0.5, 0.5], dtype=torch.float64) for block in merged.blocks}
+        assert float(merged.entropy(half, *_padded(texts, 1))) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("granularity", ["task_wise", "layer_wise"])
+def test_adaptation_lowers_the_entropy_and_is_reproducible(granularity, tiny_base, sources):
+    parameters = {"granularity": granularity, "steps": 40, "batch_size": 4, "learning_rate": 0.02}
+    layout = layout_of(skeleton(tiny_base))
+    runs = [adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, layout, 32, seed=1) for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert len(runs[0].entropy) == 40 and np.mean(runs[0].entropy[-5:]) < np.mean(runs[0].entropy[:5])
+    assert len(runs[0].coefficients) == (1 if granularity == "task_wise" else 4)
+    other = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, layout, 32, seed=2)
+    assert other.entropy != runs[0].entropy
+
+
+def test_coefficients_start_at_the_weights(tiny_base, sources):
+    parameters = {"granularity": "task_wise", "steps": 1, "batch_size": 2, "learning_rate": 1e-9}
+    found = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, layout_of(skeleton(tiny_base)), 32, seed=1)
+    assert found.coefficients == {"model": pytest.approx([0.3, 0.7])}
+
+
+def test_batches_go_through_all_sentences_before_any_comes_again():
+    order = [i for batch in _batches(5, steps=4, size=3, seed=0) for i in batch]
+    assert sorted(order[:5]) == sorted(order[5:10]) == [0, 1, 2, 3, 4] and len(order) == 12
+
+
+def test_adamerging_without_coefficients_is_an_error():
+    with pytest.raises(XlmergeError, match="run it in a workflow"):
+        merge([{"a": [1.0]}, {"a": [2.0]}], "adamerging")

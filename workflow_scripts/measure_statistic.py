@@ -1,0 +1,26 @@
+"""What a merge method wants to have measured on one source model, with one locale's sentences."""
+
+from typing import Any
+
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.job import run_job
+from workflow_scripts.models.model_cache import STATISTIC_FILES, ModelCache
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Write the statistic and its digest; a lookup if this very measurement was made before."""
+    made_of = {name: read_digest(inputs[f"{name}_digest"]) for name in ("base", "model", "table")}
+    keys = ("statistic", "parameters", "locale", "seed", "text", "split", "max_length", "code")
+    made_of |= {key: settings[key] for key in keys}
+    cache = ModelCache(settings["cache"], made_of, "statistics", STATISTIC_FILES)
+    measured = not cache.restore(outputs)
+    if measured:
+        from workflow_scripts.merging.measure_model import measure
+
+        measure(inputs, settings, made_of["base"], cache, threads)
+        cache.restore(outputs)
+    return {"measured": measured, "cache_entries": [cache.key]}
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])

@@ -1,0 +1,79 @@
+"""AdaMerging: coefficients learned on the target's unlabelled text."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.arithmetic import weighted_sum
+from workflow_scripts.merging.context import Context, Layout
+from workflow_scripts.merging.pieces import Piece
+from workflow_scripts.merging.sources import Sources
+
+USES_WEIGHTS = True
+ADAPTS = True
+WHOLE = "model"
+
+Granularity = Literal["task_wise", "layer_wise"]
+
+
+def adamerging(
+    piece: Piece,
+    *,
+    granularity: Annotated[
+        Granularity, Field(description="One coefficient per source, or one per source and block of the model.")
+    ] = "task_wise",
+    steps: Annotated[int, Field(ge=1, description="Optimiser steps.")] = 200,
+    batch_size: Annotated[int, Field(ge=1, description="Sentences per step.")] = 16,
+    learning_rate: Annotated[float, Field(gt=0, description="Of Adam.")] = 1e-3,
+) -> np.ndarray:
+    """Return Σ λᵢτᵢ, with λ per source (and block) learned for the target.
+
+    λ starts at the selected weights; Adam minimises the mean entropy of the merged model's predictions on the
+    target's training sentences without their labels. Blocks are the encoder's layers, what comes before them (with
+    the embedding), and the head with all that comes after them.
+
+    Parameters
+    ----------
+    piece : Piece
+        ``context.coefficients``: block → λ, shape (K,).
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Notes
+    -----
+    Yang et al. 2023 (arXiv 2310.02575), who start at 0.3 and adapt on the test data; here test data are never seen.
+    """
+    block = block_of(piece.tensor.name, granularity, piece.context.layout)
+    return weighted_sum(piece.tau, np.asarray(piece.context.coefficients[block], np.float64))
+
+
+def block_of(name: str, granularity: Granularity, layout: Layout) -> str:
+    """Return the block of the model that a tensor belongs to."""
+    if granularity == "task_wise":
+        return WHOLE
+    layer = layout.layer(name)
+    if layer is not None:
+        return f"layer {layer}"
+    return "embedding" if layout.part(name) == "embedding" or "embed" in name else "head"
+
+
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> None:
+    """Check that there are coefficients.
+
+    Raises
+    ------
+    XlmergeError
+        If nobody has learned them.
+    """
+    if not context.coefficients:
+        raise XlmergeError("adamerging needs coefficients that were learned on the target's text: run it in a workflow")
+
+
+def supervision(parameters: Mapping[str, Any]) -> str:
+    """Return what the method sees of the target."""
+    return "unlabelled"

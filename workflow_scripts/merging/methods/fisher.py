@@ -1,0 +1,123 @@
+"""Fisher merging: every element weighs as much as its model says that it matters."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.pieces import Piece
+from workflow_scripts.merging.source_statistics import Text, Wanted, supervision_of
+from workflow_scripts.merging.sources import PIECE, Sources
+
+USES_WEIGHTS = True
+FLOOR = 1e-6
+
+
+def fisher(
+    piece: Piece,
+    *,
+    text: Annotated[
+        Text,
+        Field(
+            description="What Fisher information is measured on: each source's own validation sentences, the target's "
+            "unlabelled training sentences, or the mean of both."
+        ),
+    ] = "sources",
+    examples: Annotated[int, Field(ge=1, description="Sentences per model and text.")] = 256,
+    empirical: Annotated[
+        bool, Field(description="Gradients at the gold labels, not at labels drawn from the model.")
+    ] = False,
+) -> np.ndarray:
+    """Return Σ wᵢFᵢτᵢ / Σ wᵢFᵢ per element.
+
+    Fᵢ is the mean over examples of the squared per-example gradient of log p(ŷ), ŷ drawn from the model; divided by
+    its mean over the elements that training changed, then raised to at least 1e-6.
+
+    Parameters
+    ----------
+    piece : Piece
+        ``state``: the sources' `Importance`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Notes
+    -----
+    Matena and Raffel 2021 (arXiv 2111.09832). Elements that no example touches have F = 1e-6 in every source: there
+    the result is the weighted mean. Other implementations normalise over all elements, or square the gradient of a
+    batch's mean.
+    """
+    share = piece.state.read(piece)
+    share *= piece.weights.astype(np.float32)[:, None]
+    np.multiply(piece.tau, share, out=piece.tau)
+    return piece.tau.sum(0) / share.sum(0)
+
+
+class Importance:
+    """The sources' normalised Fisher information, read piece by piece along with their task vectors.
+
+    Parameters
+    ----------
+    sources : Sources
+    context : Context
+        ``statistics``: source → files, whose mean is its Fisher information.
+    """
+
+    def __init__(self, sources: Sources, context: Context) -> None:
+        files = [context.statistics[name] for name in context.names]
+        self._parts = [
+            Sources([f[i] for f in files], context.names, like=sources.tensors) for i in range(len(files[0]))
+        ]
+        self._scale = np.array([self._inverse_mean(sources, i) for i in range(len(files))])
+
+    def _inverse_mean(self, sources: Sources, source: int) -> float:
+        total, buffer = 0.0, np.empty(PIECE, np.float32)
+        for part in self._parts:
+            for tensor in sources.tensors:
+                for start in range(0, tensor.size, PIECE):
+                    values = buffer[: min(PIECE, tensor.size - start)]
+                    part.read(source, tensor, start, values)
+                    total += float(values.sum(dtype=np.float64))
+        if not total > 0 or not np.isfinite(total):
+            raise XlmergeError(
+                f"the Fisher information of {sources.names[source]} sums to {total}: its model predicts without any "
+                "doubt; use another method for it"
+            )
+        return sources.stored_elements(source) / total
+
+    def read(self, piece: Piece) -> np.ndarray:
+        """Return F for a piece's elements, float32 of ``tau``'s shape."""
+        found, more = np.empty_like(piece.tau), np.empty_like(piece.tau)
+        self._parts[0].read_all(piece.tensor, piece.start, found)
+        for part in self._parts[1:]:
+            part.read_all(piece.tensor, piece.start, more)
+            found += more
+        found *= self._scale.astype(np.float32)[:, None]
+        return np.maximum(found, np.float32(FLOOR), out=found)
+
+    def close(self) -> None:
+        """Close the files."""
+        for part in self._parts:
+            part.close()
+
+
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Importance:
+    """Open the statistics and find their means."""
+    return Importance(sources, context)
+
+
+def statistic(parameters: Mapping[str, Any]) -> Wanted:
+    """Return what has to be measured on every source."""
+    kept = {key: parameters[key] for key in ("examples", "empirical")}
+    return Wanted("fisher", kept, parameters["text"])
+
+
+def supervision(parameters: Mapping[str, Any]) -> str:
+    """Return what the method sees of the target."""
+    if parameters["empirical"] and parameters["text"] != "sources":
+        return "labelled training"
+    return supervision_of(parameters["text"])

@@ -1,0 +1,100 @@
+"""A source model with sentences to look at: what statistics are computed from."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer
+
+from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.evaluation.predict import one_length_batches, predict
+from workflow_scripts.models.checkpoints import TaskVector, embedding_name, load_model, set_task_vector
+from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+
+BATCH_TOKENS = 1024
+
+
+class ModelText:
+    """θ₀ + τ on a compact vocabulary, and tokenised sentences.
+
+    Parameters
+    ----------
+    base : path
+        θ₀'s folder.
+    task_vector : TaskVector
+    texts : sequence of str
+    labels : sequence of int
+        Gold labels; only `gold` shows them.
+    max_length : int
+        Longer sentences are cut.
+    seed : int
+        Of everything that is drawn.
+    """
+
+    def __init__(
+        self,
+        base: str | Path,
+        task_vector: TaskVector,
+        texts: Sequence[str],
+        labels: Sequence[int],
+        max_length: int,
+        seed: int,
+    ) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokens = tokenise(tokenizer, texts, max_length)
+        self.vocabulary = Vocabulary.of(tokenizer, tokens)
+        self.encoded = [self.vocabulary.encode(t) for t in tokens]
+        self.model = load_model(base, self.vocabulary)
+        set_task_vector(self.model, base, self.vocabulary, task_vector)
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._labels, self._seed, self._task_vector = labels, seed, task_vector
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a generator of its own for each purpose."""
+        return torch.Generator().manual_seed(derive_seed(self._seed, purpose))
+
+    def sample(self, count: int) -> list[int]:
+        """Return positions of up to `count` sentences, drawn without replacement, in ascending order."""
+        drawn = torch.randperm(len(self.encoded), generator=self.generator("sentences"))[:count]
+        return sorted(drawn.tolist())
+
+    def gold(self, chosen: Sequence[int]) -> torch.Tensor:
+        """Return the gold labels of some sentences."""
+        return torch.tensor([int(self._labels[i]) for i in chosen])
+
+    def logits(self, chosen: Sequence[int]) -> np.ndarray:
+        """Return the model's logits of some sentences, shape (n, labels)."""
+        return predict(self.model, [self.encoded[i] for i in chosen], BATCH_TOKENS)
+
+    def batches(self, chosen: Sequence[int], most: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield batches of sentences of one length: positions within `chosen`, and token ids, shape (b, length).
+
+        Parameters
+        ----------
+        chosen : sequence of int
+        most : int
+            Most sentences in one batch.
+        """
+        texts = [self.encoded[i] for i in chosen]
+        for same_length in one_length_batches(texts, BATCH_TOKENS):
+            for start in range(0, len(same_length), most):
+                batch = same_length[start : start + most]
+                yield torch.tensor(batch), torch.tensor([texts[i] for i in batch], device=self.model.device)
+
+    def trained_parameters(self) -> dict[str, torch.Tensor]:
+        """Return the model's weights that the task vector changes; of the embedding, the compact rows."""
+        names = {*self._task_vector.dense, *self._task_vector.rows}
+        return {n: p.detach() for n, p in self.model.named_parameters() if n in names}
+
+    def task_vector_like(self, values: dict[str, torch.Tensor]) -> TaskVector:
+        """Return values per parameter in a task vector's form: of the embedding, the rows that training changed."""
+        embedding = embedding_name(self.model)
+        found = TaskVector({}, {})
+        for name, value in values.items():
+            if name == embedding and name in self._task_vector.rows:
+                keep = np.isin(self.vocabulary.ids, self._task_vector.rows[name][0].numpy())
+                found.rows[name] = (torch.from_numpy(self.vocabulary.ids[keep]), value.cpu()[torch.from_numpy(keep)])
+            else:
+                found.dense[name] = value.cpu().contiguous()
+        return found

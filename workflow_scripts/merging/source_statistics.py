@@ -1,0 +1,43 @@
+"""What a merge method wants to have measured on its sources."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from workflow_scripts.core.signatures import changed_parameters
+
+Text = Literal["sources", "target", "both"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A statistic of the source models.
+
+    Attributes
+    ----------
+    name : str
+        A module in ``merging/statistics/``.
+    parameters : mapping
+        Its hyper-parameters.
+    text : {"sources", "target", "both"}
+        Whose sentences: each source's own validation split, or the target's training split without its labels.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    text: Text
+
+    @property
+    def key(self) -> str:
+        """Name for people and for paths; parameters appear where they differ from their defaults."""
+        return "_".join([self.name, *changed_parameters("model statistic", self.name, self.parameters)])
+
+    def texts(self, source: str, target: str) -> list[tuple[str, str]]:
+        """Return the (locale, split) pairs that it is measured on for one source."""
+        own, other = (source, "validation"), (target, "train")
+        return {"sources": [own], "target": [other], "both": [own, other]}[self.text]
+
+
+def supervision_of(text: Text) -> str:
+    """Return what a statistic on some text needs of the target."""
+    return "none" if text == "sources" else "unlabelled"

@@ -1,0 +1,1 @@
+"""What a merge method may want to know about each source model: one module per statistic."""

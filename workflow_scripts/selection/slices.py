@@ -1,0 +1,45 @@
+"""Slices of the plan: what of an entry determines a merge, read by the rules that merge."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from workflow_scripts.core import registry
+from workflow_scripts.merging.method import load_method
+
+
+@cache
+def _read_slices(path: str, modified: int) -> dict[str, dict[str, Any]]:
+    with open(path, encoding="utf-8") as handle:
+        return {key: merge_slice(entry) for key, entry in json.load(handle).items()}
+
+
+def planned_merges(path: str) -> dict[str, dict[str, Any]]:
+    """Return the merge slices of a plan file by `entry_key`; read once per version of the file."""
+    return _read_slices(str(path), os.stat(path).st_mtime_ns)
+
+
+def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a plan entry that determines the merged weights; the rest may change freely.
+
+    Sources are in alphabetical order, and a method that ignores weights gets uniform ones: a change that cannot change
+    the result changes nothing here. ``statistics``: what has to be measured on each source, as
+    [statistic, locale, text's locale, split].
+    """
+    uses_weights = registry.load("merge method", entry["method"]).USES_WEIGHTS
+    sources = sorted(entry["sources"], key=lambda s: s["locale"])
+    names = [s["locale"] for s in sources]
+    found: dict[str, Any] = {
+        "method": entry["method"],
+        "parameters": entry["parameters"],
+        "sources": names,
+        "weights": [s["weight"] if uses_weights else 1 / len(sources) for s in sources],
+    }
+    if "groups" in entry:
+        found["groups"] = entry["groups"]
+    wanted = load_method(entry["method"], entry["parameters"]).statistic
+    if wanted is not None:
+        found["statistics"] = {s: [[wanted.key, s, *text] for text in wanted.texts(s, entry["target"])] for s in names}
+    return found
