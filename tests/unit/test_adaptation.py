@@ -59,7 +59,7 @@ def test_the_entropy_is_that_of_the_merged_weights(tiny_base, sources, merged):
         for name, weight in model.named_parameters():
             for source in sources:
                 if name in source.dense:
-                    weight += 0.5 * source.dense[name].double()
+                    weight.add_(source.dense[name].double(), alpha=0.5)
                 else:
                     rows, values = source.rows[name]
                     weight[rows[rows < 40]] += 0.5 * values[rows < 40].double()

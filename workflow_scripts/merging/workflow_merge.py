@@ -53,8 +53,8 @@ def merge_models(
         raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
     statistics = {source: [Path(f) for f in files] for source, files in inputs.get("statistics", {}).items()}
     for source, files in statistics.items():
-        for file, digest_file in zip(files, inputs["statistic_digests"][source], strict=True):
-            verify(file, digest_of_files(file), digest_file)
+        for path, digest_file in zip(files, inputs["statistic_digests"][source], strict=True):
+            verify(path, digest_of_files(path), digest_file)
     layout = layout_of(skeleton(inputs["base"]))
     facts = merge_files(
         paths,
