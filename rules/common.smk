@@ -14,10 +14,11 @@ from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
-from workflow_scripts.core.study import checkpoint_files, load_study
+from workflow_scripts.core.study import COSINES, checkpoint_files, load_study
 from workflow_scripts.merging.method import load_method, methods_in
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.slices import planned_merges
+from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
 
 set_environment(workflow.basedir)
 
@@ -102,15 +103,6 @@ def scoring_settings():
         "code": fingerprint("evaluation.score_checkpoint"),
         "cache": f"{P.cache}/cells",
     }
-
-
-def similarity_inputs(w):
-    needs = load("similarity measure", S.measures[w.measure][0]).NEEDS
-    return (
-        {"validation": P.seed_matrix_validation.format(seed=w.seed)}
-        if needs == "validation_matrix"
-        else {}
-    )
 
 
 def planned(w):

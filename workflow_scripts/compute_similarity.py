@@ -1,25 +1,19 @@
-"""One similarity measure for one seed."""
+"""One similarity measure for one seed, from language codes or the validation matrix."""
 
 from typing import Any
 
-import pandas as pd
-
-from workflow_scripts.analysis.matrices import read_matrix, write_matrix
-from workflow_scripts.core import registry
+from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.core.job import run_job
-from workflow_scripts.core.signatures import plugin_function
 from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.output import write_similarity
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the matrix (rows = target, columns = source)."""
-    module = registry.load("similarity measure", settings["measure"])
     locales = settings["locales"]
     validation = read_matrix(inputs["validation"]).loc[locales, locales].to_numpy() if "validation" in inputs else None
-    context = Context(locales, settings["languages"], validation)
-    values = plugin_function("similarity measure", settings["measure"])(context, **settings["parameters"])
-    write_matrix(pd.DataFrame(values, locales, locales).rename_axis("target"), outputs["matrix"])
-    return {"supervision": module.SUPERVISION, **(module.facts(context) if hasattr(module, "facts") else {})}
+    context = Context(locales, settings["languages"], validation, settings["seed"])
+    return write_similarity(context, outputs, settings)
 
 
 if "snakemake" in globals():

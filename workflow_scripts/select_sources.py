@@ -1,5 +1,7 @@
 """The one checkpoint: sources and weights of all merges."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from workflow_scripts.analysis.matrices import read_matrix
@@ -12,8 +14,16 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Write the plan."""
     keys = [(name, seed) for name in sorted(settings["tiers"]) for seed in settings["seeds"]]
     matrices = {key: read_matrix(path).to_dict("index") for key, path in zip(keys, inputs["similarities"], strict=True)}
-    plan = build_plan(settings["experiments"], settings["seeds"], matrices, settings["tiers"], settings["groups"])
+    study = {**{k: settings[k] for k in ("tiers", "groups", "pivot", "cosines")}, "greedy": _greedy(inputs, settings)}
+    plan = build_plan(settings["experiments"], settings["seeds"], matrices, study)
     write_json(outputs["plan"], plan)
+
+
+def _greedy(inputs: dict[str, Any], settings: dict[str, Any]) -> dict[tuple[str, int, bool], list[str]]:
+    """Return (target, seed, IncTar?) → the sources that the greedy search took."""
+    keys = [(target, seed, include) for target, seed, include in settings["greedy"]]
+    files = [json.loads(Path(path).read_text(encoding="utf-8")) for path in inputs["greedy"]]
+    return {key: found["sources"] for key, found in zip(keys, files, strict=True)}
 
 
 if "snakemake" in globals():

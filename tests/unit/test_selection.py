@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from workflow_scripts import compute_similarity, select_sources
 from workflow_scripts.analysis.matrices import accuracy_matrix, write_matrix
-from workflow_scripts.selection.plan import build_plan, choose, entry_key
+from workflow_scripts.selection.plan import ask, build_plan, choose, entry_key
+from workflow_scripts.selection.question import Question
 from workflow_scripts.selection.selectors.top_k import top_k
 from workflow_scripts.selection.slices import merge_slice, planned_merges
 
@@ -25,7 +26,18 @@ SETTINGS = {
     "target_similarity": 1.0,
     "selector": "top_k",
     "selector_parameters": {},
+    "compatibility": False,
 }
+STUDY = {"tiers": {"URIEL": "none"}, "groups": {}, "pivot": "en-US", "cosines": "TASK_VECTOR_COSINE", "greedy": {}}
+
+
+def asked(candidates, k, forced=(), **more):
+    return Question("t", candidates, k, list(forced), **more)
+
+
+def choose_for(settings, row, cosines=None):
+    """Choose for the target t from its row of similarities."""
+    return choose(settings, ask(settings, "t", 0, {"t": row}, STUDY), cosines or {})
 
 
 def selected(entry):
@@ -36,40 +48,40 @@ def selected(entry):
 
 
 def test_the_most_similar_in_order_with_proportional_weights():
-    chosen = top_k({"a": 0.1, "b": 0.6, "c": 0.2}, 2, [])
+    chosen = top_k(asked({"a": 0.1, "b": 0.6, "c": 0.2}, 2))
     assert chosen == [("b", 0.6 / 0.8), ("c", 0.2 / 0.8)]
 
 
 def test_ties_break_by_name():
-    assert [name for name, _ in top_k({"d": 0.5, "b": 0.5, "c": 0.5, "a": 0.4}, 2, [])] == ["b", "c"]
+    assert [name for name, _ in top_k(asked({"d": 0.5, "b": 0.5, "c": 0.5, "a": 0.4}, 2))] == ["b", "c"]
 
 
 def test_uniform_weights():
-    assert top_k({"a": 0.1, "b": 0.6, "c": 0.2}, 2, [], weights="uniform") == [("b", 0.5), ("c", 0.5)]
+    assert top_k(asked({"a": 0.1, "b": 0.6, "c": 0.2}, 2), weights="uniform") == [("b", 0.5), ("c", 0.5)]
 
 
 def test_softmax_weights():
-    chosen = dict(top_k({"a": 0.3, "b": 0.1}, 2, [], weights="softmax", temperature=0.2))
+    chosen = dict(top_k(asked({"a": 0.3, "b": 0.1}, 2), weights="softmax", temperature=0.2))
     # e^(0.3/0.2) : e^(0.1/0.2) = e : 1
     assert chosen["a"] == pytest.approx(math.e / (math.e + 1), rel=1e-12)
     assert chosen["b"] == pytest.approx(1 / (math.e + 1), rel=1e-12)
 
 
 def test_softmax_does_not_overflow():
-    assert top_k({"a": 1000.0, "b": -1000.0}, 2, [], weights="softmax", temperature=1e-3) == [("a", 1.0), ("b", 0.0)]
+    assert top_k(asked({"a": 1000.0, "b": -1000.0}, 2), weights="softmax", temperature=1e-3) == [("a", 1.0), ("b", 0.0)]
 
 
 def test_negative_similarities_weigh_nothing():
-    assert top_k({"a": 0.5, "b": -0.2, "c": -0.4}, 2, []) == [("a", 1.0), ("b", 0.0)]
+    assert top_k(asked({"a": 0.5, "b": -0.2, "c": -0.4}, 2)) == [("a", 1.0), ("b", 0.0)]
 
 
 @pytest.mark.parametrize("value", [0.0, -0.3])
 def test_without_a_positive_similarity_weights_are_uniform(value):
-    assert top_k({"a": value, "b": value}, 2, []) == [("a", 0.5), ("b", 0.5)]
+    assert top_k(asked({"a": value, "b": value}, 2)) == [("a", 0.5), ("b", 0.5)]
 
 
 def test_forced_candidates_displace_the_least_similar():
-    chosen = top_k({"a": 0.6, "b": 0.3, "t": 0.1}, 2, ["t"])
+    chosen = top_k(asked({"a": 0.6, "b": 0.3, "t": 0.1}, 2, ["t"]))
     assert [name for name, _ in chosen] == ["a", "t"]
     assert dict(chosen)["t"] == pytest.approx(0.1 / 0.7)
 
@@ -80,7 +92,7 @@ def test_forced_candidates_displace_the_least_similar():
     st.sampled_from(["similarity", "uniform", "softmax"]),
 )
 def test_weights_are_shares_of_distinct_sources(similarity, k, weights):
-    chosen = top_k(similarity, k, [], weights=weights)
+    chosen = top_k(asked(similarity, k), weights=weights)
     assert len({name for name, _ in chosen}) == len(chosen) == min(k, len(similarity))
     assert all(w >= 0 for _, w in chosen)
     assert math.isclose(sum(w for _, w in chosen), 1, rel_tol=1e-9)
@@ -92,21 +104,21 @@ def test_weights_are_shares_of_distinct_sources(similarity, k, weights):
 
 
 def test_the_target_is_no_candidate_even_if_its_row_holds_it():
-    entry = choose(SETTINGS, "t", {"t": 1.0, "a": 0.6, "b": 0.2, "c": 0.1})
+    entry = choose_for(SETTINGS, {"t": 1.0, "a": 0.6, "b": 0.2, "c": 0.1})
     assert selected(entry) == pytest.approx({"a": 0.75, "b": 0.25})
     assert entry["effective_sources"] == pytest.approx(1 / (0.75**2 + 0.25**2))
     assert entry["warnings"] == []
 
 
 def test_include_target_forces_it_in_with_similarity_1():
-    entry = choose({**SETTINGS, "include_target": True}, "t", {"t": 0.3, "a": 0.25, "b": 0.2})
+    entry = choose_for({**SETTINGS, "include_target": True}, {"t": 0.3, "a": 0.25, "b": 0.2})
     assert [s["locale"] for s in entry["sources"]] == ["t", "a"]
     assert selected(entry) == pytest.approx({"t": 1 / 1.25, "a": 0.25 / 1.25})
 
 
 def test_include_target_with_a_weight_of_its_own():
     settings = {**SETTINGS, "include_target": True, "target_similarity": 0.05}
-    entry = choose(settings, "t", {"t": 1.0, "a": 0.5, "b": 0.45})
+    entry = choose_for(settings, {"t": 1.0, "a": 0.5, "b": 0.45})
     assert [s["locale"] for s in entry["sources"]] == ["a", "t"]  # least similar, yet in
     assert selected(entry) == pytest.approx({"a": 0.5 / 0.55, "t": 0.05 / 0.55})
 
@@ -114,18 +126,18 @@ def test_include_target_with_a_weight_of_its_own():
 @pytest.mark.parametrize(("include", "count"), [(False, 3), (True, 4)])
 def test_all_takes_every_candidate(include, count):
     settings = {**SETTINGS, "num_languages": "all", "include_target": include}
-    assert len(choose(settings, "t", {"t": 1.0, "a": 0.5, "b": 0.4, "c": 0.3})["sources"]) == count
+    assert len(choose_for(settings, {"t": 1.0, "a": 0.5, "b": 0.4, "c": 0.3})["sources"]) == count
 
 
 def test_uniform_weights_for_want_of_similarity_are_said():
-    entry = choose(SETTINGS, "t", {"a": 0.0, "b": -0.1})
+    entry = choose_for(SETTINGS, {"a": 0.0, "b": -0.1})
     assert selected(entry) == {"a": 0.5, "b": 0.5}
     assert entry["warnings"] == ["no chosen source has a positive similarity: uniform weights"]
 
 
 def test_softmax_of_negative_similarities_is_not_called_uniform():
     settings = {**SETTINGS, "selector_parameters": {"weights": "softmax"}}
-    entry = choose(settings, "t", {"a": -0.1, "b": -0.3})
+    entry = choose_for(settings, {"a": -0.1, "b": -0.3})
     uniform = len(set(selected(entry).values())) == 1
     assert uniform == any("uniform" in w for w in entry["warnings"])
 
@@ -152,16 +164,21 @@ def plan_for(measure, folder):
     compute_similarity.main(
         {"validation": folder / "validation.csv"},
         {"matrix": folder / "similarity.csv"},
-        {"measure": measure, "locales": locales, "languages": {}, "parameters": {}},
+        {"measure": measure, "locales": locales, "languages": {}, "parameters": {}, "seed": 0},
         1,
     )
     settings = {
         "experiments": {"e": {"settings": {**SETTINGS, "similarity_type": "X"}, "targets": ["en-US"], **PLAIN}},
         "seeds": [0],
         "groups": {},
+        "pivot": "en-US",
+        "cosines": "TASK_VECTOR_COSINE",
+        "greedy": [],
         "tiers": {"X": "none"},
     }
-    select_sources.main({"similarities": [folder / "similarity.csv"]}, {"plan": folder / "plan.json"}, settings, 1)
+    select_sources.main(
+        {"similarities": [folder / "similarity.csv"], "greedy": []}, {"plan": folder / "plan.json"}, settings, 1
+    )
     return json.loads((folder / "plan.json").read_text())
 
 
@@ -185,7 +202,7 @@ def test_the_plan_has_an_entry_per_experiment_target_and_seed_with_that_seeds_si
         ("URIEL", 7): {"t": {"a": 0.1, "b": 0.1, "c": 0.9}, "a": {"b": 0.1, "c": 0.5, "t": 0.4}},
     }
     experiments = {"e": {"settings": {**SETTINGS, "num_languages": 1}, "targets": ["t", "a"], **PLAIN}}
-    plan = build_plan(experiments, [0, 7], similarities, {"URIEL": "none"}, {})
+    plan = build_plan(experiments, [0, 7], similarities, STUDY)
     assert {k: e["sources"][0]["locale"] for k, e in plan.items()} == {
         "e/t/0": "a", "e/t/7": "c", "e/a/0": "b", "e/a/7": "c",
     }  # fmt: skip
@@ -204,7 +221,9 @@ def test_the_plan_has_an_entry_per_experiment_target_and_seed_with_that_seeds_si
 def test_the_tier_is_the_highest_of_its_parts(include, tier, method_tier, expected, of_selection):
     settings = {**SETTINGS, "include_target": include}
     experiments = {"e": {**PLAIN, "settings": settings, "targets": ["t"], "method_tier": method_tier}}
-    plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {"URIEL": tier}, {})
+    plan = build_plan(
+        experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {**STUDY, "tiers": {"URIEL": tier}}
+    )
     entry = plan[entry_key("e", "t", 0)]
     assert (entry["tier"], entry["selection_tier"]) == (expected, of_selection)
 
@@ -212,7 +231,7 @@ def test_the_tier_is_the_highest_of_its_parts(include, tier, method_tier, expect
 def test_a_method_that_groups_gets_the_groups_of_its_sources():
     experiments = {"e": {"settings": SETTINGS, "targets": ["t"], "method_tier": "none", "grouped_by": "genus"}}
     groups = {"genus": {"a": "Romance", "b": "Germanic", "t": "Slavic"}}
-    plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {"URIEL": "none"}, groups)
+    plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {**STUDY, "groups": groups})
     assert plan["e/t/0"]["groups"] == {"a": "Romance", "b": "Germanic"}
 
 

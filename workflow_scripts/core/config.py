@@ -12,6 +12,7 @@ from workflow_scripts.core import registry
 from workflow_scripts.core.config_types import Closed
 
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
+Tier = Literal["none", "unlabelled", "labelled validation", "labelled training"]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -96,6 +97,14 @@ class Experiment(Closed):
     locales: list[Locale] | None = Field(None, min_length=1, description="Targets; default: all locales of the run.")
     model_family: str | None = Field(None, description="Must be the run's base, if given (kept from older runs).")
     selector: str = Field("top_k", description="A source selector.")
+    compatibility: bool = Field(
+        False, description="Multiply each source's weight by the mean cosine of its task vector to the other sources'."
+    )
+    supervision: Tier | None = Field(
+        None,
+        description="What the experiment may see of the target at most; an experiment that sees more is an error. The "
+        "tiers: `none`, `unlabelled` text, `labelled validation` data, `labelled training` data (a target model).",
+    )
 
     @field_validator("num_languages")
     @classmethod

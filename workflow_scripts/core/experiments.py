@@ -12,6 +12,7 @@ from workflow_scripts.core.digests import digest_of
 from workflow_scripts.core.errors import XlmergeError, did_you_mean
 from workflow_scripts.core.validation import describe
 
+Expanded = tuple[dict[str, Any], list[str], str | None]  # settings, targets, allowed supervision
 PLUGINS = (("method", "merge method"), ("selector", "selector"))
 
 
@@ -22,6 +23,7 @@ class ExperimentSpec:
     settings: dict[str, Any]
     targets: list[str] = field(default_factory=list)
     ablations: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)  # supervision tiers that blocks restrict it to
 
     @property
     def key(self) -> str:
@@ -45,7 +47,7 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
     found: dict[str, ExperimentSpec] = {}
     for block in run.ablations:
         try:
-            for settings, targets in _expand_block(block, run):
+            for settings, targets, allowed in _expand_block(block, run):
                 spec = ExperimentSpec(settings)
                 spec = found.setdefault(spec.name, spec)
                 if spec.settings != settings:
@@ -53,6 +55,8 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
                 spec.targets = [t for t in run.locales if t in {*spec.targets, *targets}]
                 if block.name not in spec.ablations:
                     spec.ablations.append(block.name)
+                if allowed is not None:
+                    spec.allowed.append(allowed)
         except XlmergeError as error:
             raise XlmergeError(f"ablation {block.name!r}: {error}") from None
         except ValidationError as error:
@@ -60,7 +64,7 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
     return found
 
 
-def _expand_block(block: Ablation, run: Run) -> list[tuple[dict[str, Any], list[str]]]:
+def _expand_block(block: Ablation, run: Run) -> list[Expanded]:
     both = set(block.fixed) & set(block.sweep)
     if both:
         raise XlmergeError(f"{', '.join(sorted(both))} is both fixed and swept")
@@ -79,10 +83,10 @@ def _expand_block(block: Ablation, run: Run) -> list[tuple[dict[str, Any], list[
     return expanded
 
 
-def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings with all defaults filled in, and the targets; note which keys were of use."""
+def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> Expanded:
+    """Return the settings with all defaults filled in, targets, allowed supervision; note which keys were of use."""
     keys = Experiment(**{k: v for k, v in row.items() if k in Experiment.model_fields})
-    settings = keys.model_dump(exclude={"locales", "model_family"})
+    settings = keys.model_dump(exclude={"locales", "model_family", "supervision"})
     if not keys.include_target:
         settings["target_similarity"] = 1.0  # of no use: must not make two experiments of one
     for key, kind in PLUGINS:
@@ -93,7 +97,7 @@ def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> tuple[dict[str,
         settings[f"{key}_parameters"] = signatures.parameters(kind, settings[key], given)
     settings["similarity_type"] = _similarity_type(run, settings["similarity_type"])
     _check_family(keys.model_family, run)
-    return settings, _targets(keys.locales, run)
+    return settings, _targets(keys.locales, run, settings["selector"]), keys.supervision
 
 
 def _similarity_type(run: Run, given: str) -> str:
@@ -116,11 +120,19 @@ def _check_family(family: str | None, run: Run) -> None:
         )
 
 
-def _targets(locales: list[str] | None, run: Run) -> list[str]:
+def _targets(locales: list[str] | None, run: Run, selector: str) -> list[str]:
+    """Return the targets; the pivot is none for a selector that always takes it as a source."""
     for locale in locales or []:
         if locale not in run.locales:
             raise XlmergeError(f"target {locale!r} is not among the run's locales{did_you_mean(locale, run.locales)}")
-    return list(locales or run.locales)
+    if not getattr(registry.load("selector", selector), "WITHOUT_PIVOT", False):
+        return list(locales or run.locales)
+    if run.pivot not in run.locales or run.pivot in (locales or []):
+        raise XlmergeError(
+            f"selector {selector!r} takes the pivot {run.pivot!r} as a source: it must be one of the run's locales, "
+            "and cannot be the target"
+        )
+    return [name for name in locales or run.locales if name != run.pivot]
 
 
 def _unknown_key(key: str, rows: list[dict[str, Any]]) -> str:
@@ -147,4 +159,6 @@ def experiment_name(settings: dict[str, Any]) -> str:
     parts += [*selector, f"k{settings['num_languages']}", "inc" if settings["include_target"] else "exc"]
     if settings["target_similarity"] != 1.0:
         parts.append(f"target-{settings['target_similarity']}")
+    if settings["compatibility"]:
+        parts.append("compatible")
     return "_".join(parts)

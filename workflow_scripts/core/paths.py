@@ -40,6 +40,7 @@ class Paths:
     statistic: str = "statistics/{statistic}/{locale}/seed{seed}/{text}-{split}.safetensors"
     statistic_digest: str = "statistics/{statistic}/{locale}/seed{seed}/{text}-{split}.digest"
     statistic_info: str = "statistics/{statistic}/{locale}/seed{seed}/{text}-{split}.json"
+    greedy: str = "selection/greedy/{target}/seed{seed}-{candidates}.json"
     plan: str = "selection/plan.json"
     merge_test: str = "merge/{target}/seed{seed}/test.safetensors"
     merge_validation: str = "merge/{target}/seed{seed}/validation.safetensors"

@@ -15,6 +15,10 @@ from workflow_scripts.core.locales import Locale, UnknownLocaleError, get_locale
 from workflow_scripts.core.paths import Paths, run_paths
 from workflow_scripts.core.signatures import parameters
 from workflow_scripts.core.validation import describe
+from workflow_scripts.merging.method import load_method
+from workflow_scripts.selection.plan import TIERS, selection_tier
+
+COSINES = "TASK_VECTOR_COSINE"  # the similarity type that compatibility weighting reads
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     languages = _languages(run, measures)
     for name, spec in experiments.items():
         _check_method(name, spec, languages)
+        _check_supervision(name, spec, measures)
     return Study(run, run_paths(run.run), labels, experiments, measures, languages)
 
 
@@ -121,9 +126,30 @@ def _check_method(name: str, spec: ExperimentSpec, languages: Mapping[str, Mappi
         raise XlmergeError(f"experiment {name}: the {by} of {unknown[0]} is not known; say it under `languages:`")
 
 
+def _check_supervision(name: str, spec: ExperimentSpec, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Raise an `XlmergeError` if an experiment sees more of the target than its block allows."""
+    settings = spec.settings
+    measure = registry.load("similarity measure", measures[settings["similarity_type"]][0]).SUPERVISION
+    method = load_method(settings["method"], settings["method_parameters"]).supervision
+    found = max(selection_tier(settings, measure), method, key=TIERS.index)
+    for allowed in spec.allowed:
+        if TIERS.index(found) > TIERS.index(allowed):
+            parts = {
+                f"similarity {settings['similarity_type']}": measure,
+                f"selector {settings['selector']}": registry.load("selector", settings["selector"]).SUPERVISION,
+                f"method {settings['method']}": method,
+                "include_target": "labelled training" if settings["include_target"] else "none",
+            }
+            guilty = ", ".join(f"{part} ({tier})" for part, tier in parts.items() if tier == found)
+            raise XlmergeError(
+                f"experiment {name} needs supervision {found!r} but its block allows {allowed!r}: because of {guilty}"
+            )
+
+
 def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, tuple[str, dict[str, Any]]]:
     found = {}
     used = {spec.settings["similarity_type"] for spec in experiments.values()}
+    used |= {COSINES} if any(spec.settings["compatibility"] for spec in experiments.values()) else set()
     for name in sorted(used | set(run.similarity)):
         measure, given = measure_of(run, name)
         try:
@@ -152,7 +178,7 @@ def _languages(run: Run, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> 
 
 
 def _needs_languages(measure: str) -> bool:
-    return registry.load("similarity measure", measure).NEEDS == "languages"
+    return "languages" in registry.load("similarity measure", measure).NEEDS
 
 
 def _language(run: Run, locale: str) -> dict[str, Any]:

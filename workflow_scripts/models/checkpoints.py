@@ -89,14 +89,16 @@ def load_model(base: str | Path, vocabulary: Vocabulary) -> PreTrainedModel:
 
 def set_task_vector(model: PreTrainedModel, base: str | Path, vocabulary: Vocabulary, task_vector: TaskVector) -> None:
     """Set a model made by `load_model` to θ₀ + τ; rows of tokens outside the vocabulary are not needed and left out."""
-    state = base_state(base, vocabulary, embedding_name(model))
-    _add(state, task_vector, vocabulary)
+    embedding = embedding_name(model)
+    state = base_state(base, vocabulary, embedding)
+    _add(state, task_vector, vocabulary, embedding)
     model.load_state_dict(state, strict=False)
 
 
-def _add(state: State, task_vector: TaskVector, vocabulary: Vocabulary) -> None:
+def _add(state: State, task_vector: TaskVector, vocabulary: Vocabulary, embedding: str) -> None:
     for name, delta in task_vector.dense.items():
-        state[name] = state[name] + delta.float()
+        kept = delta[torch.from_numpy(vocabulary.ids)] if name == embedding else delta
+        state[name] = state[name] + kept.float()
     for name, (rows, values) in task_vector.rows.items():
         keep = torch.from_numpy(np.isin(rows.numpy(), vocabulary.ids))
         positions = torch.from_numpy(np.searchsorted(vocabulary.ids, rows[keep].numpy()))

@@ -5,7 +5,7 @@ import numpy as np
 from workflow_scripts.similarity.context import Context
 
 SUPERVISION = "labelled training"
-NEEDS = "validation_matrix"
+NEEDS = ("validation_matrix",)
 
 
 def real(context: Context) -> np.ndarray:

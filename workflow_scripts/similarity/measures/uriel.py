@@ -12,7 +12,7 @@ from workflow_scripts.core.errors import XlmergeError, unknown
 from workflow_scripts.similarity.context import Context
 
 SUPERVISION = "none"
-NEEDS = "languages"
+NEEDS = ("languages",)
 FEATURE_SETS = ("syntax_knn", "phonology_knn", "inventory_knn", "fam", "geo", "learned")
 OBSERVED_SETS = ("syntax_average", "phonology_average", "inventory_average")
 ISOLATES = {"eus"}

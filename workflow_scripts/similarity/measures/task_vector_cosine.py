@@ -1,0 +1,40 @@
+"""Cosine of task vectors: fine-tunes that moved θ₀ in the same direction are similar."""
+
+import contextlib
+
+import numpy as np
+
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.sources import PIECE, Sources
+from workflow_scripts.similarity.context import Context
+
+SUPERVISION = "labelled training"
+NEEDS = ("models",)
+
+
+def task_vector_cosine(context: Context) -> np.ndarray:
+    """Return cos(τₛ, τₜ), the classification head left out; all models are streamed once.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, N)
+        Symmetric; rows = target, columns = source.
+
+    Raises
+    ------
+    XlmergeError
+        If a task vector is zero outside the head.
+    """
+    products = np.zeros((len(context.models),) * 2)
+    with contextlib.closing(Sources(context.models, context.locales)) as sources:
+        buffer = np.empty((len(context.models), PIECE), np.float32)
+        for tensor in (t for t in sources.tensors if t.name not in context.head):
+            for start in range(0, tensor.size, PIECE):
+                tau = np.ascontiguousarray(buffer[:, : min(PIECE, tensor.size - start)])
+                sources.read_all(tensor, start, tau)
+                products += (tau @ tau.T).astype(np.float64)
+    norms = np.sqrt(np.diagonal(products))
+    for locale, norm in zip(context.locales, norms, strict=True):
+        if norm == 0:
+            raise XlmergeError(f"task_vector_cosine: training changed nothing but the head of {locale}'s model")
+    return np.clip(products / norms[:, None] / norms, -1, 1)
