@@ -41,7 +41,7 @@ TOP_K, NAME = "selection/selectors/top_k.py", "selection.selectors.top_k"
     [
         ('"""The k most similar sources', '"""Something else'),
         ('"""Return the k most similar', '"""Words.\n\n    Return the k most similar'),
-        ("    order = ranked(similarity)\n", "    # most similar first\n\n    order  =  ranked( similarity )\n"),
+        ("        best = max(values.values())\n", "        # largest\n\n        best  =  max( values.values() )\n"),
         ("import math\n", "import math  # exp\n"),
     ],
     ids=["module docstring", "function docstring", "comment and layout", "trailing comment"],

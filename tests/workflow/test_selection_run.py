@@ -50,7 +50,7 @@ def test_every_measure_shapes_its_plan(finished: Path) -> None:
         matrix = pd.read_csv(finished / f"results/own/similarity/{measure}/seed0.csv", index_col=0)
         for target in LOCALES:
             row = matrix.loc[target].drop(target)
-            nearest = min(row.index, key=lambda s: (-row[s], s))  # noqa: B023
+            nearest = min(row.index, key=lambda s: (-row[s], s))
             entry = plan(finished)[f"average_{measure}_k1_exc/{target}/0"]
             assert [s["locale"] for s in entry["sources"]] == [nearest]
 
