@@ -16,6 +16,7 @@ from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
 from workflow_scripts.core.study import COSINES, checkpoint_files, load_study
 from workflow_scripts.merging.method import load_method, methods_in
+from workflow_scripts.selection.baselines import SEED_SOUP, baseline_names
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.slices import planned_merges
 from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
@@ -38,6 +39,12 @@ METHODS = {
     name: load_method(e.settings["method"], e.settings["method_parameters"])
     for name, e in S.experiments.items()
 }
+TARGETS = [t for t in LOCALES if any(t in e.targets for e in S.experiments.values())]
+SIZES = [
+    len(LOCALES) - 1 if k == "all" else k
+    for k in (e.settings["num_languages"] for e in S.experiments.values())
+]
+BASELINES = baseline_names(S.run.baselines, SEEDS, SIZES)
 STATISTICS = {m.statistic.key: m.statistic for m in METHODS.values() if m.statistic}
 
 
@@ -106,20 +113,24 @@ def scoring_settings():
 
 
 def planned(w):
-    """The slices of the plan for one target and seed, by experiment."""
+    """The slices of the plan for one target and seed, by experiment or baseline."""
     plan = planned_merges(checkpoints.select.get().output.plan)
-    keys = {
-        name: entry_key(name, w.target, w.seed)
-        for name, e in S.experiments.items()
-        if w.target in e.targets
-    }
-    return {name: plan[key] for name, key in keys.items()}
+    names = [name for name, e in S.experiments.items() if w.target in e.targets]
+    keys = {name: entry_key(name, w.target, w.seed) for name in [*names, *BASELINES]}
+    return {name: plan[key] for name, key in keys.items() if key in plan}
 
 
-def sources(w):
+def models_of(w):
+    """The models that the merges of one target and seed need: [locale, seed]."""
     return sorted(
-        {locale for entry in planned(w).values() for locale in entry["sources"]}
+        {tuple(model) for entry in planned(w).values() for model in entry["models"]}
     )
+
+
+def model_files(template):
+    return lambda w: [
+        template.format(locale=locale, seed=seed) for locale, seed in models_of(w)
+    ]
 
 
 def merge_code(method):
@@ -161,6 +172,6 @@ def adaptation_text(template):
     """The target's training sentences, if one of its merges adapts to them."""
     return lambda w: [
         template.format(locale=w.target, split="train")
-        for adapts in {METHODS[name].adapts for name in planned(w)}
+        for adapts in {METHODS[name].adapts for name in planned(w) if name in METHODS}
         if adapts
     ]

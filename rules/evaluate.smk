@@ -28,6 +28,7 @@ rule evaluate:
                 "locales": LOCALES,
                 "seeds": SEEDS,
                 "pivot": S.run.pivot,
+                "baselines": BASELINES,
                 "experiments": [
                     name for name, e in S.experiments.items() if w.target in e.targets
                 ],

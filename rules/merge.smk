@@ -2,6 +2,7 @@
 # merges on the target. One job makes them all: what it finds in the cache it does not make again.
 
 CODES = {name: merge_code(method) for name, method in METHODS.items()}
+CODES |= {name: merge_code(load_method("average", {})) for name in BASELINES}
 
 
 rule merge:
@@ -10,8 +11,8 @@ rule merge:
         plan=ancient(P.plan),
         base=ancient(P.base),
         base_digest=P.base_digest,
-        models=lambda w: ancient(expand(P.model, locale=sources(w), seed=w.seed)),
-        model_digests=lambda w: expand(P.model_digest, locale=sources(w), seed=w.seed),
+        models=lambda w: ancient(model_files(P.model)(w)),
+        model_digests=model_files(P.model_digest),
         statistics=lambda w: ancient(statistic_files(P.statistic)(w)),
         statistic_digests=statistic_files(P.statistic_digest),
         text=lambda w: ancient(adaptation_text(P.examples)(w)),
@@ -32,7 +33,7 @@ rule merge:
             {
                 "target": w.target,
                 "seed": int(w.seed),
-                "sources": sources(w),
+                "models": models_of(w),
                 "merges": planned(w),
                 "statistics": statistics_of(w),
                 "codes": {name: CODES[name] for name in planned(w)},
@@ -42,9 +43,6 @@ rule merge:
         code=fingerprint("merge_models"),
     script:
         f"{SCRIPTS}/merge_models.py"
-
-
-TARGETS = [t for t in LOCALES if any(t in e.targets for e in S.experiments.values())]
 
 
 rule merges:

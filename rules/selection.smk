@@ -61,6 +61,11 @@ rule greedy:
 
 checkpoint select:
     input:
+        validation=(
+            expand(P.seed_matrix_validation, seed=SEEDS)
+            if any(name.startswith(SEED_SOUP) for name in BASELINES)
+            else []
+        ),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         greedy=[
             P.greedy.format(target=t, seed=seed, candidates=CANDIDATES[inc])
@@ -80,6 +85,10 @@ checkpoint select:
                 "seeds": SEEDS,
                 "groups": GROUPS,
                 "pivot": S.run.pivot,
+                "locales": LOCALES,
+                "targets": TARGETS,
+                "baselines": S.run.baselines,
+                "baseline_names": BASELINES,
                 "cosines": COSINES,
                 "greedy": GREEDY,
                 "tiers": {

@@ -7,15 +7,23 @@ from typing import Any
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.job import run_job
-from workflow_scripts.selection.plan import build_plan
+from workflow_scripts.selection.baselines import baseline_entries
+from workflow_scripts.selection.plan import build_plan, entry_key
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write the plan."""
     keys = [(name, seed) for name in sorted(settings["tiers"]) for seed in settings["seeds"]]
     matrices = {key: read_matrix(path).to_dict("index") for key, path in zip(keys, inputs["similarities"], strict=True)}
-    study = {**{k: settings[k] for k in ("tiers", "groups", "pivot", "cosines")}, "greedy": _greedy(inputs, settings)}
+    study = {k: settings[k] for k in ("tiers", "groups", "pivot", "cosines", "baselines")}
+    study["greedy"] = _greedy(inputs, settings)
     plan = build_plan(settings["experiments"], settings["seeds"], matrices, study)
+    validation = {
+        s: read_matrix(p).to_dict("index") for s, p in zip(settings["seeds"], inputs["validation"], strict=False)
+    }
+    names, targets, seeds, locales = (settings[k] for k in ("baseline_names", "targets", "seeds", "locales"))
+    for entry in baseline_entries(names, targets, seeds, locales, validation):
+        plan[entry_key(entry["experiment"], entry["target"], entry["seed"])] = entry
     write_json(outputs["plan"], plan)
 
 

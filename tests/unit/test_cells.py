@@ -156,7 +156,13 @@ def merge_inputs(tiny_base, tmp_path):
 
 def merge_entry(method, *sources, **parameters):
     weights = [1 / len(sources)] * len(sources)
-    return {"method": method, "parameters": parameters, "sources": list(sources), "weights": weights}
+    return {
+        "method": method,
+        "parameters": parameters,
+        "sources": list(sources),
+        "models": [[s, 0] for s in sources],
+        "weights": weights,
+    }
 
 
 def merge_settings(tmp_path, **merges):
@@ -167,7 +173,7 @@ def merge_settings(tmp_path, **merges):
     }
     by_method = {"average": "1", "similarity": "2", "ties": "3"}
     codes = {name: by_method[entry["method"]] for name, entry in merges.items()}
-    return {"target": "t", "sources": ["a", "b"], "merges": merges, "codes": codes, "scoring": scoring}
+    return {"target": "t", "models": [["a", 0], ["b", 0]], "merges": merges, "codes": codes, "scoring": scoring}
 
 
 def test_merges_are_scored_as_base_plus_merged_task_vector(merge_inputs, tmp_path):

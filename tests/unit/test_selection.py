@@ -28,7 +28,14 @@ SETTINGS = {
     "selector_parameters": {},
     "compatibility": False,
 }
-STUDY = {"tiers": {"URIEL": "none"}, "groups": {}, "pivot": "en-US", "cosines": "TASK_VECTOR_COSINE", "greedy": {}}
+STUDY = {
+    "tiers": {"URIEL": "none"},
+    "groups": {},
+    "pivot": "en-US",
+    "cosines": "TASK_VECTOR_COSINE",
+    "greedy": {},
+    "baselines": [],
+}
 
 
 def asked(candidates, k, forced=(), **more):
@@ -174,10 +181,17 @@ def plan_for(measure, folder):
         "pivot": "en-US",
         "cosines": "TASK_VECTOR_COSINE",
         "greedy": [],
+        "baselines": [],
+        "baseline_names": [],
+        "targets": ["en-US"],
+        "locales": list(ACCURACY),
         "tiers": {"X": "none"},
     }
     select_sources.main(
-        {"similarities": [folder / "similarity.csv"], "greedy": []}, {"plan": folder / "plan.json"}, settings, 1
+        {"similarities": [folder / "similarity.csv"], "greedy": [], "validation": []},
+        {"plan": folder / "plan.json"},
+        settings,
+        1,
     )
     return json.loads((folder / "plan.json").read_text())
 
@@ -242,6 +256,7 @@ def entry(method):
     return {
         "method": method,
         "target": "t",
+        "seed": 7,
         "parameters": {},
         "sources": [
             {"locale": "b", "weight": 0.75, "similarity": 0.6},
@@ -255,6 +270,7 @@ def entry(method):
 def test_the_slice_is_alphabetical_and_keeps_each_sources_weight():
     assert merge_slice(entry("similarity")) == {
         "method": "similarity", "parameters": {}, "sources": ["a", "b"], "weights": [0.25, 0.75],
+        "models": [["a", 7], ["b", 7]],
     }  # fmt: skip
 
 

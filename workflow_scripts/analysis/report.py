@@ -92,7 +92,9 @@ def _baseline_rows(results: Results) -> list[dict[str, Any]]:
         "best_zero_shot_val": "best other model, chosen on validation data",
         "mean_zero_shot": "mean of all other models",
         "english": f"the {results.settings['pivot']} model",
+        "average_all": "uniform average of all other models",
     }
+    notes |= dict.fromkeys(results.soups, "average of several seeds of the source that is best on validation data")
     rows = []
     for name, note in notes.items():
         found = results.baseline(name)["accuracy"].dropna()
@@ -111,6 +113,7 @@ def _experiment_rows(overview: pd.DataFrame) -> list[dict[str, Any]]:
             "mean accuracy": percent(row.accuracy),
             "effect_best": points(row.effect_best),
             "effect_mean": points(row.effect_mean),
+            "− ensemble": points(row.vs_ensemble),
             "− best_zero_shot_val": points(row.vs_best_zero_shot_val),
             "better / worse": f"{row.improved_val} / {row.hurt_val}",
             "constructive / destructive (oracle)": f"{row.constructive} / {row.destructive}",

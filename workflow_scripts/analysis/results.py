@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.analysis.matrices import read_matrix
+from workflow_scripts.selection.baselines import SEED_SOUP
 
 KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target")
 
@@ -23,7 +24,7 @@ class Results:
     systems : DataFrame
         One row per target, system, experiment and seed (``seed == "mean"``: over seeds); see `evaluation.systems`.
     plan : dict
-        The plan's entries.
+        The plan's entries of experiments.
     experiments : dict of str to dict
         Experiment → its settings.
     matrix, matrix_validation : DataFrame
@@ -52,6 +53,12 @@ class Results:
         """Targets in the run's order."""
         present = set(self.systems["target"])
         return [locale for locale in self.settings["locales"] if locale in present]
+
+    @cached_property
+    def soups(self) -> list[str]:
+        """The seed soups' names."""
+        names = self.systems["system"].unique()
+        return sorted(name for name in names if name.startswith(f"{SEED_SOUP}_"))
 
     def baseline(self, name: str) -> pd.DataFrame:
         """Return a baseline's mean rows, indexed by target."""
@@ -88,9 +95,10 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
     """Read everything that the report needs from a job's inputs."""
     systems = pd.concat([pd.read_csv(p, keep_default_na=False, na_values=[""]) for p in inputs["evaluations"]])
     systems["experiment"] = systems["experiment"].fillna("")
+    plan = json.loads(Path(inputs["plan"]).read_text(encoding="utf-8"))
     return Results(
         systems=systems.reset_index(drop=True),
-        plan=json.loads(Path(inputs["plan"]).read_text(encoding="utf-8")),
+        plan={k: e for k, e in plan.items() if not e.get("baseline")},
         experiments=settings["experiments"],
         matrix=read_matrix(inputs["matrix"]),
         matrix_validation=read_matrix(inputs["matrix_validation"]),

@@ -8,8 +8,9 @@ import pandas as pd
 
 from workflow_scripts.analysis.results import Results
 
-BASELINES = ("self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "english")
-SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1")
+BASELINES = ("self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "english", "average_all")
+ENSEMBLES = tuple(f"ensemble_{name}" for name in ("soft", "weighted_soft", "majority", "weighted_majority", "logits"))
+SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1", "shrunk_top1", *ENSEMBLES)
 ORACLES = ("best_zero_shot", "best_source")
 SELECTION = (
     "similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "target_similarity",
@@ -28,7 +29,7 @@ def cross_lingual_summary(results: Results) -> pd.DataFrame:
         row |= {k: results.languages[target][k] for k in ("language", *GROUPS)}
         own = results.baseline("self").loc[target]
         row |= {"n": int(own["n"]), "clusters": int(own["clusters"])}
-        for name in BASELINES:
+        for name in (*BASELINES, *results.soups):
             row |= _with_interval(label(name), results.baseline(name), target)
         row["chosen_on_validation"] = results.chosen.get(target, "")
         row |= _with_interval("chosen_merge", results.of_experiment(row["chosen_on_validation"]), target)
@@ -79,7 +80,7 @@ def _detail(entry: dict[str, Any], systems: pd.DataFrame, results: Results) -> d
         "accuracy_validation": float(merged["accuracy_validation"]), "macro_f1": float(merged["macro_f1"]),
         "nll": float(merged["nll"]), "ece": float(merged["ece"]),
     }  # fmt: skip
-    baselines = {b: _accuracy(systems, (target, seed, "", b)) for b in BASELINES}
+    baselines = {b: _accuracy(systems, (target, seed, "", b)) for b in (*BASELINES, *results.soups)}
     baselines |= {b: _accuracy(systems, (target, seed, name, b)) for b in SOURCE_BASELINES}
     row |= {label(b): value for b, value in baselines.items()}
     row["effect_best"] = accuracy - baselines["best_source"]
@@ -113,6 +114,7 @@ def experiment_overview(results: Results, details: pd.DataFrame) -> pd.DataFrame
                 "accuracy": own["accuracy"].mean(),
                 "effect_best": own["effect_best"].mean(),
                 "effect_mean": own["effect_mean"].mean(),
+                "vs_ensemble": (own["accuracy"] - own["ensemble_weighted_soft"]).mean(),
                 "vs_best_zero_shot_val": own["vs_best_zero_shot_val"].mean(),
                 "vs_best_zero_shot_oracle": own["vs_best_zero_shot_oracle"].mean(),
                 "improved_val": int((own["vs_best_zero_shot_val"] > 0).sum()),

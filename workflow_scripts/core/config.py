@@ -145,6 +145,12 @@ class Run(Closed):
         description="Settings of similarity measures by name. A key `measure` makes the name a variant of that "
         "measure: `GEO: {measure: URIEL, features: geo}`.",
     )
+    baselines: list[Literal["average_all", "seed_soup", "shrunk_top1"]] = Field(
+        default=["average_all", "seed_soup"],
+        description="Baselines that cost merges: `average_all` (all other locales' models), `seed_soup` (several seeds "
+        "of the best source; needs two or more seeds), `shrunk_top1` (the first source's task vector, as long as the "
+        "merged one; as many forward passes as the merges themselves).",
+    )
     ablations: list[Ablation] = Field(min_length=1, description="The experiments.")
 
     @field_validator("base", mode="before")
@@ -160,7 +166,7 @@ class Run(Closed):
                 raise ValueError(f"{name}.measure must be the name of a similarity measure")
         return value
 
-    @field_validator("locales", "seeds", "labels")
+    @field_validator("locales", "seeds", "labels", "baselines")
     @classmethod
     def _unique(cls, value: list[Any] | None) -> list[Any] | None:
         if value and len(set(value)) < len(value):

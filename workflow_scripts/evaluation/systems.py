@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.analysis.intervals import clustered_accuracy
+from workflow_scripts.evaluation.ensembles import ensemble_scores
 from workflow_scripts.evaluation.metrics import expected_calibration_error, macro_f1
 from workflow_scripts.evaluation.packs import Scores
 
 Row = dict[str, Any]
+TINY = 1e-12  # a probability of 0 would have an infinite loss
 QUALITIES = ("accuracy_validation", "macro_f1", "nll", "ece")
 
 
@@ -104,6 +106,33 @@ def merge_systems(data: TargetData, entry: Mapping[str, Any], scores: Scores, va
     yield single(data, "best_source", data.best_on_test(sources), "oracle", name)
     yield single(data, "best_source_val", data.best_on_validation(sources), "labelled validation", name)
     yield single(data, "top1", sources[0], entry["selection_tier"], name)
+    yield from ensembles(data, entry)
+
+
+def ensembles(data: TargetData, entry: Mapping[str, Any]) -> Iterator[System]:
+    """Yield the ensembles of a merge's sources, from their stored logits."""
+    sources, weights = zip(*((s["locale"], s["weight"]) for s in entry["sources"]), strict=True)
+    found = ensemble_scores([data.models[s].logits for s in sources], weights)
+    for name, scores in found.items():
+        predictions = scores.argmax(1)
+        facts: Row = {"macro_f1": macro_f1(predictions, data.labels)}
+        if not name.endswith("majority"):  # votes are no probabilities
+            facts |= _calibration(np.log(np.maximum(scores, TINY)), predictions, data.labels)
+        correct = (predictions == data.labels).astype(float)
+        yield System(f"ensemble_{name}", entry["selection_tier"], entry["experiment"], correct, facts)
+
+
+def merged_baseline(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> System:
+    """Return a baseline that is a merge itself; see `selection.baselines`."""
+    facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
+    return System(entry["experiment"], entry["tier"], "", scores.correct.astype(float), facts)
+
+
+def shrunk_top1(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> System:
+    """Return the merge's first source, shrunk to the merge's length."""
+    facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
+    correct = scores.correct.astype(float)
+    return System("shrunk_top1", entry["selection_tier"], entry["experiment"], correct, facts)
 
 
 def single(data: TargetData, name: str, locale: str, tier: str, experiment: str = "") -> System:
@@ -124,6 +153,13 @@ def _quality(scores: Scores, labels: np.ndarray) -> Row:
         "macro_f1": macro_f1(scores.predictions, labels),
         "nll": float(scores.losses.mean(dtype=np.float64)),
         "ece": expected_calibration_error(scores.logits, scores.predictions, labels),
+    }
+
+
+def _calibration(logits: np.ndarray, predictions: np.ndarray, labels: np.ndarray) -> Row:
+    return {
+        "nll": float(-logits[np.arange(len(labels)), labels].mean()),
+        "ece": expected_calibration_error(logits, predictions, labels),
     }
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.evaluation.packs import read_pack
+from workflow_scripts.evaluation.packs import Scores, read_pack
 from workflow_scripts.evaluation.systems import (
     Row,
     System,
@@ -15,8 +15,11 @@ from workflow_scripts.evaluation.systems import (
     baselines,
     mean_over_seeds,
     merge_systems,
+    merged_baseline,
+    shrunk_top1,
     table_row,
 )
+from workflow_scripts.selection.baselines import shrunk_name
 from workflow_scripts.selection.plan import entry_key
 
 
@@ -29,7 +32,7 @@ def target_rows(inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Ma
         ``table`` and ``table_digest``; ``rows``: packs in the order of locales × seeds; ``validation_matrices``,
         ``merges`` and ``merges_validation``: one file per seed.
     settings : mapping
-        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` (names).
+        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` and ``baselines`` (names).
     plan : mapping
         The plan's entries.
     """
@@ -55,6 +58,15 @@ def _systems(
         data = TargetData(target, seed, table, models, validation, settings["pivot"])
         yield from ((seed, system) for system in baselines(data))
         for name in settings["experiments"]:
-            entry, scores = plan[entry_key(name, target, seed)], read_pack(inputs["merges"][i], name)
-            accuracy = read_pack(inputs["merges_validation"][i], name).accuracy
-            yield from ((seed, system) for system in merge_systems(data, entry, scores, accuracy))
+            entry = plan[entry_key(name, target, seed)]
+            yield from ((seed, system) for system in merge_systems(data, entry, *_merged(inputs, i, name)))
+            if entry.get("shrunk_top1"):
+                yield seed, shrunk_top1(data, entry, *_merged(inputs, i, shrunk_name(name)))
+        for name in settings["baselines"]:
+            if entry_key(name, target, seed) in plan:
+                yield seed, merged_baseline(data, plan[entry_key(name, target, seed)], *_merged(inputs, i, name))
+
+
+def _merged(inputs: Mapping[str, Any], seed: int, name: str) -> tuple[Scores, float]:
+    """Return a merge's test scores and its validation accuracy; `seed` is the seed's position."""
+    return read_pack(inputs["merges"][seed], name), read_pack(inputs["merges_validation"][seed], name).accuracy

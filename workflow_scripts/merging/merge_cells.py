@@ -16,6 +16,7 @@ from workflow_scripts.core.digests import digest_of, read_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.cells import SPLITS, CellCache, Packs, cell_cache, targets_of
 from workflow_scripts.merging.method import load_method
+from workflow_scripts.selection.baselines import shrunk_name
 
 
 class MergeJob:
@@ -24,12 +25,12 @@ class MergeJob:
     Parameters
     ----------
     inputs : mapping
-        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["sources"]``;
+        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["models"]``;
         ``statistics`` and ``statistic_digests`` in the order of ``settings["statistics"]``; the target's example
         tables; ``text`` and ``text_digest``: its training table, if a merge adapts to it.
     settings : mapping
-        ``target``; ``seed``; ``sources``: locales; ``merges``: experiment → merge slice of the plan; ``codes``:
-        experiment → code fingerprint; ``statistics``: what was measured; ``scoring``: see
+        ``target``; ``seed``; ``models``: [locale, seed] pairs; ``merges``: experiment → merge slice of the plan;
+        ``codes``: experiment → code fingerprint; ``statistics``: what was measured; ``scoring``: see
         `evaluation.cells.cell_cache`.
     """
 
@@ -40,8 +41,15 @@ class MergeJob:
 
     @cached_property
     def identities(self) -> dict[str, str]:
-        """Experiment → identity of its merged model."""
-        return {name: digest_of(self._made_of(name)) for name in self.settings["merges"]}
+        """Name of a merge, or of a baseline made from one → identity of its model."""
+        merges = {name: digest_of(self._made_of(name)) for name in self.settings["merges"]}
+        first = {
+            name: read_digest(self._top1("model_digests", entry))
+            for name, entry in self.settings["merges"].items()
+            if "top1" in entry
+        }
+        shrunk = {shrunk_name(n): digest_of({"shrunk_of": merges[n], "top1": top1}) for n, top1 in first.items()}
+        return {**merges, **shrunk}
 
     def _made_of(self, name: str) -> dict[str, Any]:
         """Return everything that shapes an experiment's merged model."""
@@ -62,8 +70,12 @@ class MergeJob:
 
     def _of_sources(self, key: str, entry: Mapping[str, Any]) -> list[str]:
         """Return a merge's part of the job's inputs that belong to sources."""
-        places = dict(zip(self.settings["sources"], self.inputs[key], strict=True))
-        return [places[source] for source in entry["sources"]]
+        places = dict(zip(map(tuple, self.settings["models"]), self.inputs[key], strict=True))
+        return [places[tuple(model)] for model in entry["models"]]
+
+    def _top1(self, key: str, entry: Mapping[str, Any]) -> str:
+        """Return the input that belongs to the source that the selector ranked first."""
+        return self._of_sources(key, entry)[entry["sources"].index(entry["top1"])]
 
     def _statistics(self, key: str, entry: Mapping[str, Any]) -> dict[str, list[str]]:
         """Return source → the files with what was measured on it."""
@@ -86,7 +98,7 @@ class MergeJob:
 
             cells = [(self.target, split) for split in SPLITS]
             scorer = make_scorer(self.inputs, cells, self.settings["scoring"]["evaluation"], threads)
-            for identity, name in missing.items():
+            for identity, name in reversed(missing.items()):  # a shrunk source comes after its merge
                 self._make(identity, name, scorer)
         return sorted(missing.values())
 
@@ -109,23 +121,37 @@ class MergeJob:
         return scores + [self._facts(i).name for i in identities]
 
     def _make(self, identity: str, name: str, scorer: Any) -> None:
-        from workflow_scripts.merging.workflow_merge import merge_models
         from workflow_scripts.models.checkpoints import load_task_vector
+
+        with tempfile.TemporaryDirectory() as folder:
+            merged = Path(folder) / "merged.safetensors"
+            facts = self._merge(name, merged) if name in self.settings["merges"] else self._shrink(name, merged)
+            for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
+                self._cache(identity).store(target, split, scores)
+        write_json(self._facts(identity), facts)
+
+    def _merge(self, name: str, out: Path) -> dict[str, Any]:
+        """Write an experiment's merged task vector; return its facts."""
+        from workflow_scripts.merging.workflow_merge import merge_models
 
         entry = self.settings["merges"][name]
         keys = ("models", "model_digests")
         inputs = {**self.inputs, **{key: self._of_sources(key, entry) for key in keys}}
         for key in ("statistics", "statistic_digests"):
             inputs[key] = self._statistics(key, entry)
-        with tempfile.TemporaryDirectory() as folder:
-            merged = Path(folder) / "merged.safetensors"
-            adapted = self._adapt(inputs, entry) if self._adapts(entry) else {}
-            facts = merge_models(inputs, entry, self.base, merged, adapted.get("coefficients"))
-            if adapted:
-                facts["adaptation"] = adapted
-            for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
-                self._cache(identity).store(target, split, scores)
-        write_json(self._facts(identity), facts)
+        adapted = self._adapt(inputs, entry) if self._adapts(entry) else {}
+        facts = merge_models(inputs, entry, self.base, out, adapted.get("coefficients"))
+        return {**facts, **({"adaptation": adapted} if adapted else {})}
+
+    def _shrink(self, name: str, out: Path) -> dict[str, Any]:
+        """Write the first source's task vector, as long as the merged one is; return its facts."""
+        from workflow_scripts.merging.workflow_merge import shrink_model
+
+        parent = next(n for n in self.settings["merges"] if shrunk_name(n) == name)
+        entry = self.settings["merges"][parent]
+        merged = json.loads(self._facts(self.identities[parent]).read_text(encoding="utf-8"))
+        inputs = {key: [self._top1(key, entry)] for key in ("models", "model_digests")}
+        return shrink_model({**inputs, "base": self.inputs["base"]}, self.base, merged, out)
 
     def _adapt(self, inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
         from workflow_scripts.merging.adaptation import adapt_to_target

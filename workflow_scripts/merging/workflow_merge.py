@@ -74,6 +74,35 @@ def merge_models(
     return summarise(facts, layout)
 
 
+def shrink_model(inputs: Mapping[str, Any], base: str, merged: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Write α·τ of one model, as long as a merged task vector: is the merge more than a shorter step.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``models`` and ``model_digests``, one path each; ``base``: θ₀'s folder.
+    base : str
+        θ₀'s digest.
+    merged : mapping
+        What `merge_models` returned for the merge.
+    out : path
+
+    Returns
+    -------
+    dict
+        Like that of `merge_models`, and ``alpha`` = ‖τ_merged‖/‖τ‖.
+    """
+    entry: dict[str, Any] = {"sources": ["top1"], "weights": [1.0], "method": "average", "parameters": {}}
+    alpha = norm_of(merged) / norm_of(merge_models(inputs, entry, base, out))
+    shrunk = {**entry, "method": "task_arithmetic", "parameters": {"scaling": alpha}}
+    return {**merge_models(inputs, shrunk, base, out), "alpha": alpha}
+
+
+def norm_of(facts: Mapping[str, Any]) -> float:
+    """Return the norm of a whole task vector from the facts of its parts."""
+    return float(sum(facts[part]["norm"] ** 2 for part in ("embedding", "encoder", "head")) ** 0.5)
+
+
 def layout_of(model: Any) -> Layout:
     """Return which tensor is what in a Hugging Face encoder classifier."""
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

@@ -6,6 +6,7 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.signatures import plugin_function
+from workflow_scripts.selection.baselines import SHRUNK_TOP1
 from workflow_scripts.selection.question import Choice, Question
 from workflow_scripts.selection.ranking import proportional
 
@@ -32,7 +33,7 @@ def build_plan(
         ``tiers``: similarity type → supervision tier of its measure; ``groups``: what experiments group sources by
         (``family`` …) → locale → group; ``pivot``; ``cosines``: the similarity type that holds the task vectors'
         cosines, if an experiment weighs by compatibility; ``greedy``: (target, seed, IncTar?) → sources, if an
-        experiment selects greedily.
+        experiment selects greedily; ``baselines``: the config's.
     """
     plan = {}
     for name, experiment in experiments.items():
@@ -46,6 +47,8 @@ def build_plan(
                 if experiment["grouped_by"]:
                     group = study["groups"][experiment["grouped_by"]]
                     entry["groups"] = {s["locale"]: group[s["locale"]] for s in entry["sources"]}
+                if SHRUNK_TOP1 in study["baselines"]:
+                    entry["shrunk_top1"] = True
                 plan[entry_key(name, target, seed)] = {
                     "experiment": name,
                     "target": target,

@@ -25,21 +25,30 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a plan entry that determines the merged weights; the rest may change freely.
 
     Sources are in alphabetical order, and a method that ignores weights gets uniform ones: a change that cannot change
-    the result changes nothing here. ``statistics``: what has to be measured on each source, as
+    the result changes nothing here. ``models``: [locale, seed] of each source; ``top1``: the source that came first,
+    where a baseline asks for it; ``statistics``: what has to be measured on each source, as
     [statistic, locale, text's locale, split].
     """
     uses_weights = registry.load("merge method", entry["method"]).USES_WEIGHTS
-    sources = sorted(entry["sources"], key=lambda s: s["locale"])
-    names = [s["locale"] for s in sources]
+    sources = sorted(entry["sources"], key=_name)
+    names = [_name(s) for s in sources]
     found: dict[str, Any] = {
         "method": entry["method"],
         "parameters": entry["parameters"],
         "sources": names,
+        "models": [[s["locale"], s.get("seed", entry["seed"])] for s in sources],
         "weights": [s["weight"] if uses_weights else 1 / len(sources) for s in sources],
     }
+    if entry.get("shrunk_top1"):
+        found["top1"] = _name(entry["sources"][0])
     if "groups" in entry:
         found["groups"] = entry["groups"]
     wanted = load_method(entry["method"], entry["parameters"]).statistic
     if wanted is not None:
         found["statistics"] = {s: [[wanted.key, s, *text] for text in wanted.texts(s, entry["target"])] for s in names}
     return found
+
+
+def _name(source: Mapping[str, Any]) -> str:
+    """Return the name that a source has in its merge: the locale, with the seed where seeds are merged."""
+    return f"{source['locale']}-seed{source['seed']}" if "seed" in source else str(source["locale"])
