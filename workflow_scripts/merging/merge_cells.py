@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import digest_of, read_digest
 from workflow_scripts.evaluation.cells import SPLITS, CellCache, Packs, cell_cache, targets_of
 
@@ -58,10 +59,12 @@ class MergeJob:
         if missing:
             from workflow_scripts.evaluation.score_checkpoint import make_scorer
 
+            watch = Stopwatch()
             cells = [(self.target, split) for split in SPLITS]
             scorer = make_scorer(self.inputs, cells, self.settings["scoring"]["evaluation"], threads)
+            watch.ready()
             for identity, name in missing.items():
-                self._make(identity, name, scorer)
+                self._make(identity, name, scorer, watch)
         return sorted(missing.values())
 
     def results(self) -> tuple[Packs, dict[str, Any]]:
@@ -76,13 +79,17 @@ class MergeJob:
         }
         return packs, facts
 
+    def making_cost(self) -> Cost:
+        """Return what making and scoring all the merges took; those that coincide count once."""
+        return total(self._cache(i).making_cost([self.target]) for i in set(self.identities.values()))
+
     def cache_entries(self) -> list[str]:
         """Return the names of the cache files that the results are read from."""
         identities = list(dict.fromkeys(self.identities.values()))
         scores = [entry for i in identities for entry in self._cache(i).entries([self.target])]
         return scores + [self._facts(i).name for i in identities]
 
-    def _make(self, identity: str, name: str, scorer: Any) -> None:
+    def _make(self, identity: str, name: str, scorer: Any, watch: Stopwatch) -> None:
         from workflow_scripts.merging.workflow_merge import merge_models
         from workflow_scripts.models.checkpoints import load_task_vector
 
@@ -93,7 +100,7 @@ class MergeJob:
             merged = Path(folder) / "merged.safetensors"
             facts = merge_models({**self.inputs, **files}, entry, self.base, merged)
             for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
-                self._cache(identity).store(target, split, scores)
+                self._cache(identity).store(target, split, scores, watch.lap())
         write_json(self._facts(identity), facts)
 
     def _cached(self, identity: str) -> bool:
