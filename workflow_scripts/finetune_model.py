@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.locks import turn
@@ -15,9 +16,10 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     with turn(cache.lock):  # the same training may still go on in a cluster job whose Snakemake was killed
         trained = not cache.restore(outputs)
         if trained:
+            watch = Stopwatch()
             from workflow_scripts.models.train_job import train
 
-            train(inputs, settings, data["base"], cache, threads)
+            train(inputs, settings, data["base"], cache, threads, watch)
             cache.restore(outputs)
     return {"trained": trained, "making_cost": cache.making_cost(), "cache_entries": [cache.key]}
 

@@ -41,15 +41,7 @@ class MergeJob:
         places = dict(zip(self.settings["sources"], self.inputs["model_digests"], strict=True))
         digests = {locale: read_digest(path) for locale, path in places.items()}
         return {
-            name: digest_of(
-                {
-                    "method": entry["method"],
-                    "parameters": entry["parameters"],
-                    "models": [digests[s] for s in entry["sources"]],
-                    "weights": entry["weights"],
-                    "code": self.settings["codes"][entry["method"]],
-                }
-            )
+            name: merge_identity(entry, [digests[s] for s in entry["sources"]], self.settings["codes"])
             for name, entry in self.settings["merges"].items()
         }
 
@@ -57,9 +49,9 @@ class MergeJob:
         """Make and score the merges that the cache lacks; return the experiments that needed one."""
         missing = {i: name for name, i in reversed(self.identities.items()) if not self._cached(i)}
         if missing:
+            watch = Stopwatch()
             from workflow_scripts.evaluation.score_checkpoint import make_scorer
 
-            watch = Stopwatch()
             cells = [(self.target, split) for split in SPLITS]
             scorer = make_scorer(self.inputs, cells, self.settings["scoring"]["evaluation"], threads)
             watch.ready()
@@ -111,4 +103,32 @@ class MergeJob:
         return cell_cache(self.settings["scoring"], identity, self.base)
 
     def _facts(self, identity: str) -> Path:
-        return Path(self.settings["scoring"]["cache"]).parent / "merges" / f"{identity}.json"
+        return facts_path(self.settings["scoring"], identity)
+
+
+def merge_identity(entry: Mapping[str, Any], models: list[str], codes: Mapping[str, str]) -> str:
+    """Return the identity of a merged model.
+
+    Parameters
+    ----------
+    entry : mapping
+        Merge slice of the plan.
+    models : list of str
+        The sources' digests, in the order of the entry.
+    codes : mapping
+        Method → code fingerprint.
+    """
+    return digest_of(
+        {
+            "method": entry["method"],
+            "parameters": entry["parameters"],
+            "models": models,
+            "weights": entry["weights"],
+            "code": codes[entry["method"]],
+        }
+    )
+
+
+def facts_path(scoring: Mapping[str, Any], identity: str) -> Path:
+    """Return where the cache keeps the facts of a merge."""
+    return Path(scoring["cache"]).parent / "merges" / f"{identity}.json"

@@ -52,7 +52,7 @@ class ModelCache:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def digest(self) -> str | None:
-        """Return the digest of the entry's model, or None if the training has not been done; damage is not looked for."""
+        """Return the digest of the entry's model, or None without a training; damage is not looked for."""
         path = self.folder / FILES["digest"]
         return read_digest(path) if path.exists() else None
 

@@ -16,9 +16,13 @@ from workflow_scripts.models.model_cache import COST, FILES, ModelCache
 from workflow_scripts.models.training import finetune
 
 
-def train(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int) -> None:
-    """Train and store the model in its cache entry; a rerun after a kill goes on from the last checkpoint."""
-    watch = Stopwatch()
+def train(
+    inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int, watch: Stopwatch
+) -> None:
+    """Train and store the model, and what `watch` says, in its cache entry.
+
+    A rerun after a kill goes on from the last checkpoint; its cost is that of the last attempt.
+    """
     torch.set_num_threads(threads)
     verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
     tables = {n: read_examples(inputs[n], inputs[f"{n}_digest"]) for n in ("train", "validation")}
