@@ -10,7 +10,7 @@ from typing import Any
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.work import Work
 
-MADE = {"finetune": None, "row": "cells", "merge": "distinct"}  # rule → key of its sidecar: how many things it made
+MADE = {"row": "cells", "merge": "distinct"}  # rule → key of its sidecar: how many things it made; else one
 COPIES = {"finetune": 1, "row": 2, "merge": 2}  # a model is hard-linked to the cache, scores are copied into it
 
 
@@ -71,7 +71,7 @@ def estimate(rule: str, jobs: Iterable[Job], work: Work | None) -> Estimate | No
 def _price_of_things(rule: str, jobs: list[Job]) -> Price | None:
     """Return the price of a training, cell or merge, from the sidecars."""
     prices = [
-        _price(cost, sidecar[MADE[rule]] if MADE[rule] else 1, COPIES[rule] * _size(job))
+        _price(cost, sidecar[MADE[rule]] if rule in MADE else 1, COPIES[rule] * _size(job))
         for job in jobs
         for sidecar in _sidecar(job)
         if (cost := sidecar["making_cost"])

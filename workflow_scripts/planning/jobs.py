@@ -140,7 +140,7 @@ def _settings(text: Any) -> dict[str, Any] | None:
 
 
 def _perhaps(job: Any) -> tuple[str, ...]:
-    """Return the reason of a job that Snakemake looks at again when the selection has run; it does not list it as due."""
+    """Return the reason of a job that becomes due if the selection changes; Snakemake lists it only then."""
     return ("perhaps, after select",) if isinstance(job.params.get("settings"), TBDString) else ()
 
 

@@ -107,7 +107,7 @@ def _notes(due: list[Job], estimates: Mapping[str, Estimate | None]) -> list[str
         )
     if "select" in rules:
         notes.append(
-            "Merges are an upper bound: those whose sources and weights the new selection leaves as they are will not be "
-            "made again, nor will what follows them."
+            "Merges are an upper bound: those whose sources and weights the new selection leaves as they are will not "
+            "be made again, nor will what follows them."
         )
     return notes
