@@ -1,14 +1,15 @@
 """Seconds that planning takes, on the 49-locale study with stub files: ``python -m benchmarks.planning``.
 
 The study has 8 methods, 2 similarities, with and without the target's own model, and one seed: 32 experiments, 1 568
-merges. Measured are ``snakemake -n`` from scratch, with every result present and nothing due, and after one locale's data
-changed, and ``plan_run`` in the same states. ``--profile FILE`` keeps a cProfile of the dry run with nothing due.
+merges. Measured are ``snakemake -n`` and ``plan_run`` in three states: nothing made yet, everything made, and one
+locale's data changed. ``--profile FILE`` keeps a cProfile of the dry run with everything made.
 """
 
 import argparse
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from workflow_scripts.planning.jobs import Job, read_jobs
 from workflow_scripts.selection.plan import build_plan
 
 ROOT = Path(__file__).resolve().parents[1]
+SPLITS = ("train", "validation", "test")
 METHODS = ["average", "similarity", "task_arithmetic", "ties", "dare_ties", "della", "slerp", "model_stock"]
 
 
@@ -52,9 +54,7 @@ def write_data(folder: Path, locales: list[str]) -> None:
     """Write the data, older than everything that follows."""
     folder.mkdir()
     for locale in locales:
-        lines = [
-            json.dumps({"text": f"{locale} {s}", "label": "on", "split": s}) for s in ("train", "validation", "test")
-        ]
+        lines = [json.dumps({"text": f"{locale} {s}", "label": "on", "split": s}) for s in SPLITS]
         (folder / f"{locale}.jsonl").write_text("\n".join(lines))
 
 
@@ -88,14 +88,26 @@ PLAN = [sys.executable, "-m", "workflow_scripts.plan_run", "--configfile", "run.
 
 
 def timed(command: list[str], repeats: int) -> dict[str, Any]:
-    """Return the median wall time of a command that must succeed, and how many jobs it speaks of."""
-    seconds, said = [], ""
+    """Return the median wall and CPU time of a command, and how many jobs it speaks of."""
+    wall, cpu, said = [], [], ""
     for _ in range(repeats):
-        start = time.perf_counter()
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = done.stdout
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": round(statistics.median(seconds), 2), "jobs": _jobs(said)}
+        start, busy = time.perf_counter(), cpu_of_children()
+        said = run(command)
+        wall.append(time.perf_counter() - start)
+        cpu.append(cpu_of_children() - busy)
+    medians = {"seconds": statistics.median(wall), "cpu_seconds": statistics.median(cpu)}
+    return {**{name: round(value, 2) for name, value in medians.items()}, "jobs": _jobs(said)}
+
+
+def run(command: list[str]) -> str:
+    """Return what a command that must succeed says."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all commands so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _jobs(said: str) -> int:
@@ -121,14 +133,10 @@ def main() -> None:
         found = read_jobs(["--configfile", "run.yaml"])
         assert found is not None
         write_stubs(*found)
-        subprocess.run(
-            [*call("-m", "snakemake", "--touch", "--quiet"), "--cores", "1"], check=True, capture_output=True
-        )
+        run([*call("-m", "snakemake", "--touch", "--quiet"), "--cores", "1"])  # as if the jobs had made the stubs
         report("nothing due", options.repeats)
         if profile:
-            subprocess.run(
-                call("-m", "cProfile", "-o", str(profile), "-m", "snakemake", "-n"), check=True, capture_output=True
-            )
+            run(call("-m", "cProfile", "-o", str(profile), "-m", "snakemake", "-n"))
         with open(f"data/{config['locales'][0]}.jsonl", "a") as data:
             data.write("\n" + json.dumps({"text": "more", "label": "on", "split": "train"}))
         report("one locale changed", options.repeats)

@@ -2,11 +2,13 @@
 
 import fcntl
 import json
+import logging
 import os
 import sys
 
 from snakemake.exceptions import WorkflowError
 
+from workflow_scripts.core.batch_errors import batch_system_errors
 from workflow_scripts.core.digests import digest_of_files
 from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
@@ -16,6 +18,7 @@ from workflow_scripts.core.study import checkpoint_files, load_study
 from workflow_scripts.selection.plan import entry_key, planned_merges
 
 set_environment(workflow.basedir)
+logging.raiseExceptions = False  # the rich logger stumbles over jobs that the batch system refused: they have no log
 
 try:
     S = load_study(config)
