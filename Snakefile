@@ -47,3 +47,8 @@ onstart:
 
 onsuccess:
     print(f"\nThe report: {P.report}/report.md")
+
+
+onerror:
+    for text in batch_system_errors(log):
+        print(f"xlmerge: {text}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 from pathlib import Path
 import sys
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
+from workflow_scripts.core.batch_errors import batch_system_errors
 from workflow_scripts.core.digests import digest_of_files
 from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
@@ -22,6 +24,7 @@ from workflow_scripts.selection.slices import planned_merges
 from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
 
 set_environment(workflow.basedir)
+logging.raiseExceptions = False  # the rich logger stumbles over jobs that the batch system refused: they have no log
 
 try:
     S = load_study(config)

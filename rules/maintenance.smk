@@ -1,4 +1,5 @@
-# Needs: the sidecars of the present results. Makes: nothing; deletes cache entries that no present result uses.
+# Needs: the sidecars of the present results. Makes: nothing; deletes cache entries that no present result uses,
+# locks and checkpoints that no job holds.
 
 
 rule prune_cache:

@@ -22,7 +22,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     packs, computed = cached_scores(cache, targets, score)
     write_row(outputs, packs, settings["locale"], settings["seed"], settings["locales"])
     counts = {"cells": len(targets), "cells_computed": len(computed), "computed": computed}
-    return {**counts, "cache_entries": cache.entries(targets)}
+    return {**counts, "making_cost": cache.making_cost(targets), "cache_entries": cache.entries(targets)}
 
 
 if "snakemake" in globals():

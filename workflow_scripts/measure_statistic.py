@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
 from workflow_scripts.models.model_cache import STATISTIC_FILES, ModelCache
@@ -9,6 +10,7 @@ from workflow_scripts.models.model_cache import STATISTIC_FILES, ModelCache
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the statistic and its digest; a lookup if this very measurement was made before."""
+    watch = Stopwatch()
     made_of = {name: read_digest(inputs[f"{name}_digest"]) for name in ("base", "model", "table")}
     keys = ("statistic", "parameters", "locale", "seed", "text", "split", "max_length", "code")
     made_of |= {key: settings[key] for key in keys}
@@ -17,9 +19,9 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     if measured:
         from workflow_scripts.merging.measure_model import measure
 
-        measure(inputs, settings, made_of["base"], cache, threads)
+        measure(inputs, settings, made_of["base"], cache, threads, watch)
         cache.restore(outputs)
-    return {"measured": measured, "cache_entries": [cache.key]}
+    return {"measured": measured, "making_cost": cache.making_cost(), "cache_entries": [cache.key]}
 
 
 if "snakemake" in globals():

@@ -20,8 +20,13 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_json(outputs["facts"], facts)
     digests = {split: {name: s.digest() for name, s in packs[split].items()} for split in SPLITS}
     write_digest(outputs["digest"], digest_of([digests, facts]))
-    counts = {"merges": len(facts), "merges_computed": len(computed), "computed": computed}
-    return {**counts, "cache_entries": job.cache_entries()}
+    counts = {
+        "merges": len(facts),
+        "distinct": len(set(job.identities.values())),
+        "merges_computed": len(computed),
+        "computed": computed,
+    }
+    return {**counts, "making_cost": job.making_cost(), "cache_entries": job.cache_entries()}
 
 
 if "snakemake" in globals():

@@ -6,17 +6,20 @@ from typing import Any
 
 from workflow_scripts.core.atomic import remove
 from workflow_scripts.core.job import run_job, say
+from workflow_scripts.core.locks import clear
 
 KEPT_AT = {"models": "*", "statistics": "*", "training": "*", "cells": "*/*", "merges": "*"}
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
-    """Keep the entries that the sidecars of the run's results name; unfinished trainings go too."""
+    """Keep the entries that the sidecars of the run's results name, and trainings that still go on somewhere."""
+    cache = Path(settings["cache"])
     sidecars = [json.loads(p.read_text(encoding="utf-8")) for p in map(Path, settings["sidecars"]) if p.exists()]
     used = {entry for sidecar in sidecars for entry in sidecar["cache_entries"]}
-    found = [p for kind, pattern in KEPT_AT.items() for p in (Path(settings["cache"]) / kind).glob(pattern)]
-    unused = [p for p in found if p.name not in used]
-    unused += [p for p in Path(settings["cache"]).parent.rglob(".*.tmp") if p.exists()]  # left by killed jobs
+    running = {lock.stem for lock in sorted((cache / "locks").glob("*.lock")) if not clear(lock)}
+    found = [p for kind, pattern in KEPT_AT.items() for p in (cache / kind).glob(pattern) if p.name[0] != "."]
+    unused = [p for p in found if p.name not in used | running]
+    unused += [p for p in cache.parent.rglob(".*.tmp") if p.name.split(".")[1] not in running]  # left by killed jobs
     size = sum(f.stat().st_size for p in unused for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file())
     for path in unused:
         remove(path)

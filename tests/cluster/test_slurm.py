@@ -190,3 +190,15 @@ def test_one_locale_changed_costs_one_training(finished: Checkout, tmp_path: Pat
     assert [j["Comment"] for j in checkout.jobs("finetune")] == ["rule_finetune_wildcards_de-DE_0"]
     rows = [json.loads(p.read_text()) for p in checkout.results.glob("nxn/rows/*/seed0/row.json")]
     assert sum(r["cells_computed"] for r in rows) == 2 * len(LOCALES) - 1
+
+
+def test_why_sbatch_refused_is_said_at_the_end(finished: Checkout, tmp_path: Path) -> None:
+    checkout = finished.copy(tmp_path / "refused")
+    profile = checkout.folder / "profiles/slurm/config.yaml"
+    profile.write_text(profile.read_text().replace("slurm_partition: gpu", "slurm_partition: nowhere"))
+    shutil.rmtree(checkout.results / "models")
+    head = checkout.start("models", "--retries", "0")
+    assert head.wait(timeout=120) == 1
+    said = checkout.output.read_text().split("Cleaning up SLURM log files")[-1]
+    assert said.count("xlmerge: SLURM sbatch failed.") == 1 and "invalid partition specified: nowhere" in said
+    assert "Traceback" not in said

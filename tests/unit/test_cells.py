@@ -11,7 +11,7 @@ from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation.cells import SPLITS, CellCache, cached_scores, cell_cache, targets_of
-from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.evaluation.packs import Scores, read_pack
 from workflow_scripts.merging.merge_cells import MergeJob
 from workflow_scripts.models.base import base_digest
 
@@ -108,14 +108,14 @@ def test_a_cell_is_known_by_everything_that_shapes_it(inputs, tmp_path, key):
 def test_a_damaged_entry_is_reported_dropped_and_made_again(inputs, tmp_path, damage, capsys):
     ask(cache_in(tmp_path), inputs)
     victim = sorted((tmp_path / "cells").rglob("*.safetensors"))[2]
-    content = victim.read_bytes()
+    content, whole = victim.read_bytes(), read_pack(victim, "cell")
     end = {"flip": content[:-1] + bytes([content[-1] ^ 1]), "cut": content[:-1], "empty": b""}
     victim.write_bytes(end[damage])
     asked, computed = ask(cache_in(tmp_path), inputs)
     assert [len(cells) for cells in asked] == [1]
     assert len(computed) == 1
     assert "dropping a damaged cell" in capsys.readouterr().err
-    assert victim.read_bytes() == content
+    assert read_pack(victim, "cell").digest() == whole.digest()
     assert ask(cache_in(tmp_path), inputs) == ([], [])
 
 
@@ -127,6 +127,31 @@ def test_what_was_scored_before_an_error_is_kept(inputs, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         cached_scores(cache_in(tmp_path), targets_of(LOCALES, inputs), killed)
     assert ask(cache_in(tmp_path), inputs) == ([EVERYTHING[0][4:]], ["fr-FR"])
+
+
+def test_the_cost_of_a_cell_is_that_of_its_making(inputs, tmp_path):
+    """Ten seconds to get ready and one per cell, the clock being wound by the scorer."""
+    clock = {"now": 0.0}
+
+    def score(missing):
+        clock["now"] += 10
+
+        def scores():
+            for found in FakeScorer()(missing):
+                clock["now"] += 1
+                yield found
+
+        return scores()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.perf_counter", lambda: clock["now"])
+        targets = targets_of(LOCALES, inputs)
+        cached_scores(cache_in(tmp_path), targets[:2], score)
+        cached_scores(cache_in(tmp_path), targets, score)
+    cost = cache_in(tmp_path).making_cost(targets)
+    assert (cost["wall_seconds"], cost["setup_seconds"], cost["setups"]) == (2 * 10 + 6, 20, 2)
+    assert cache_in(tmp_path).making_cost(targets[:1])["wall_seconds"] == 12
+    assert cost["peak_memory_mb"] > 10 and cost["gpu_seconds"] == 0
 
 
 # --- merges
@@ -146,9 +171,9 @@ def merge_inputs(tiny_base, tmp_path):
         found["models"].append(str(path))
         found["model_digests"].append(str(path.with_suffix(".digest")))
     table = pd.DataFrame({"id": TEXTS, "text": TEXTS, "label": [0, 0, 1, 2, 2], "cluster": TEXTS})
-    for split in SPLITS:
-        write_examples(table, tmp_path / f"{split}.parquet")
-        write_digest(tmp_path / f"{split}.digest", examples_digest(table))
+    for split, rows in zip(SPLITS, (table, table[1:]), strict=True):
+        write_examples(rows, tmp_path / f"{split}.parquet")
+        write_digest(tmp_path / f"{split}.digest", examples_digest(rows))
         found[f"{split}_tables"] = [str(tmp_path / f"{split}.parquet")]
         found[f"{split}_digests"] = [str(tmp_path / f"{split}.digest")]
     return found
@@ -180,6 +205,10 @@ def test_merges_are_scored_as_base_plus_merged_task_vector(merge_inputs, tmp_pat
     merges = {"avg": merge_entry("average", "a", "b"), "one": merge_entry("average", "b")}
     job = MergeJob(merge_inputs, merge_settings(tmp_path, **merges))
     assert job.complete(1) == ["avg", "one"]
+    cost = job.making_cost()
+    assert cost["setups"] == 1 and cost["wall_seconds"] > cost["setup_seconds"] > 0
+    again = MergeJob(merge_inputs, merge_settings(tmp_path, **merges, two=merges["one"]))
+    assert again.complete(1) == [] and again.making_cost() == cost
     packs, facts = job.results()
     one, avg = (packs["test"][name].logits.astype(float) for name in ("one", "avg"))
     # biases (0, 0, 4) and (1, 0, 2) on the same encoder

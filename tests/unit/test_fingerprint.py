@@ -18,7 +18,7 @@ def copy(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ROOT", tmp_path)
 
     def forget():
-        for function in (module._tree, module._tree_hash, module._imports):
+        for function in (module.fingerprint, module._tree, module._tree_hash, module._imports):
             function.cache_clear()
 
     def edit(path, old, new):

@@ -87,6 +87,7 @@ def test_the_same_training_is_a_lookup(tiny_base, tmp_path, outputs):
     assert facts["trained"] is True
     first = content(outputs)
     assert read_digest(outputs["digest"]) == digest_of_files(outputs["model"])
+    assert facts["making_cost"]["cpu_seconds"] > 0
     assert finetune_model.main(inputs, outputs, settings, 1) == {**facts, "trained": False}
     assert content(outputs) == first
     assert not list((tmp_path / "cache" / "training").iterdir()), "the Trainer's checkpoints are left"

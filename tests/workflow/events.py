@@ -42,8 +42,10 @@ class Watch:
         return counts
 
 
-def rerun(directory: Path, config: dict[str, Any], **options: Any) -> tuple[dict[str, int], dict[str, int]]:
+def rerun(
+    directory: Path, config: dict[str, Any], *targets: str, **options: Any
+) -> tuple[dict[str, int], dict[str, int]]:
     """Run once more; return the jobs by rule and what was computed."""
     watch = Watch(directory / "results" / config["run"])
-    succeeded(snakemake(directory, config, **options))
+    succeeded(snakemake(directory, config, *targets, **options))
     return watch.jobs(), watch.computed()

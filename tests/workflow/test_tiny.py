@@ -120,7 +120,7 @@ def test_a_locale_added_costs_one_training_and_the_missing_cells(tiny_copy: Path
 
 def test_results_removed_come_back_from_the_cache(tiny_copy: Path) -> None:
     results = tiny_copy / "results/tiny"
-    before = (results / "nxn/evaluation_matrix.csv").read_bytes()
+    before, made = (results / "nxn/evaluation_matrix.csv").read_bytes(), costs(results)
     for folder in ("models", "nxn", "merge"):
         shutil.rmtree(results / folder)
     succeeded(snakemake(tiny_copy, preset("tiny")))
@@ -129,6 +129,15 @@ def test_results_removed_come_back_from_the_cache(tiny_copy: Path) -> None:
         json.loads(p.read_text()) for p in results.rglob("seed0/*.json") if p.name in {"model.json", "row.json"}
     ]
     assert not any(s.get("trained") or s.get("cells_computed") for s in sidecars)
+    assert costs(results) == made, "the report states what making the results took, not what looking them up took"
+
+
+def costs(results: Path) -> list[str]:
+    """Return the rows of the report's cost table whose results can be looked up."""
+    lines = (results / "report/report.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith(("| finetune ", "| row ", "| merge "))]
+    assert len(rows) == 3
+    return rows
 
 
 def test_two_seeds_are_averaged(tiny_copy: Path) -> None:

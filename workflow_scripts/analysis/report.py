@@ -244,10 +244,10 @@ def _group_rows(results: Results, details: pd.DataFrame, group: str) -> list[dic
 
 
 def cost_facts(sidecars: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return wall time, jobs and peak memory per stage from the jobs' sidecars."""
+    """Return wall time, jobs and peak memory per stage; what was looked up counts with what making it took."""
     stages: dict[str, list[Mapping[str, Any]]] = {}
     for found in sidecars:
-        stages.setdefault(found["rule"], []).append(found["cost"])
+        stages.setdefault(found["rule"], []).append(found.get("making_cost") or found["cost"])
     return [
         {
             "stage": rule,

@@ -14,6 +14,7 @@ PACKAGE = "workflow_scripts"
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@cache
 def fingerprint(*modules: str) -> str:
     """Return the code identity of `modules` and all they import.
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.gpus import claim_gpu
-from workflow_scripts.core.provenance import Stopwatch, sidecar
+from workflow_scripts.core.provenance import sidecar
 
 
 def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:

@@ -3,32 +3,22 @@
 import importlib.metadata
 import os
 import platform
-import resource
-import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.core.costs import Stopwatch
+
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "datasets", "snakemake")
-
-
-class Stopwatch:
-    """Wall-clock start of a job."""
-
-    def __init__(self) -> None:
-        self.started = datetime.now(UTC)
-        self._start = time.perf_counter()
-
-    def seconds(self) -> float:
-        """Return the seconds since the start."""
-        return round(time.perf_counter() - self._start, 3)
 
 
 def sidecar(
     rule: str, settings: dict[str, Any], inputs: dict[str, Any], watch: Stopwatch, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the sidecar of one job: settings, code, inputs, versions, cost, and the job's own `facts`."""
+    """Return the sidecar of one job: settings, code, inputs, versions, cost, and the job's own `facts`.
+
+    ``cost`` is what this job took. Where results may be looked up, the facts hold ``making_cost``: what computing
+    them took, in whichever job that was.
+    """
     return {
         "rule": rule,
         "settings": settings,
@@ -36,9 +26,7 @@ def sidecar(
         "versions": versions(),
         "cost": {
             "started_at": watch.started.isoformat(timespec="seconds"),
-            "wall_seconds": watch.seconds(),
-            "cpu_seconds": round(time.process_time(), 3),
-            "peak_memory_mb": peak_memory_mb(),
+            **watch.cost(),
             "host": platform.node(),
             "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -56,12 +44,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-def peak_memory_mb() -> float:
-    """Return the peak resident memory of this process in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
 
 
 def _digests(value: Any) -> Any:

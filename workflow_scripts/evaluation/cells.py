@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import digest_of, read_digest
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.evaluation.packs import Scores, read_pack, write_pack
+from workflow_scripts.evaluation.packs import Scores, read_note, read_pack, write_pack
 
 SPLITS = ("test", "validation")
 
@@ -85,13 +86,22 @@ class CellCache:
         """Return cached scores that are known to be there."""
         return read_pack(self._path(target.digests[split]), "cell")
 
-    def store(self, target: Target, split: str, scores: Scores) -> None:
-        """Add scores to the cache."""
-        write_pack(self._path(target.digests[split]), {"cell": scores})
+    def store(self, target: Target, split: str, scores: Scores, cost: Cost) -> None:
+        """Add scores, and what computing them took, to the cache."""
+        write_pack(self._path(target.digests[split]), {"cell": scores}, cost=cost)
+
+    def making_cost(self, targets: list[Target]) -> Cost:
+        """Return what computing the cells of `targets`, which are all there, took."""
+        paths = (self._path(target.digests[split]) for target, split in _cells(targets))
+        return total(read_note(path, "cost") or {} for path in paths)
+
+    def lacks(self, data: str) -> bool:
+        """Tell whether there are no scores for data of this digest; damage is not looked for."""
+        return not self._path(data).exists()
 
     def entries(self, targets: list[Target]) -> list[str]:
         """Return the names of the cache files that hold the cells of `targets`."""
-        return [self._path(target.digests[split]).name for target in targets for split in SPLITS]
+        return [self._path(target.digests[split]).name for target, split in _cells(targets)]
 
     def _path(self, data: str) -> Path:
         key = digest_of({"model": self.model, "data": data, "settings": self.settings})
@@ -142,8 +152,11 @@ def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tup
         else:
             packs[split][target.locale] = scores
     if missing:
-        for (target, split), scores in score(missing):
-            cache.store(target, split, scores)
+        watch = Stopwatch()
+        scored = score(missing)
+        watch.ready()
+        for (target, split), scores in scored:
+            cache.store(target, split, scores, watch.lap())
             packs[split][target.locale] = scores
     return packs, list(dict.fromkeys(target.locale for target, _ in missing))
 

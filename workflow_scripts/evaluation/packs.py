@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -58,12 +59,12 @@ class Scores:
         return total.hexdigest()
 
 
-def write_pack(path: str | Path, scores: dict[str, Scores]) -> None:
-    """Write the scores of several locales, with their digests, atomically."""
+def write_pack(path: str | Path, scores: dict[str, Scores], **notes: Any) -> None:
+    """Write the scores of several locales, with their digests and what else is to be noted, atomically."""
     tensors = {f"{name}/{part}": getattr(s, part) for name, s in scores.items() for part in PARTS}
     digests = {name: s.digest() for name, s in sorted(scores.items())}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"digests": json.dumps(digests)})
+        save_file(tensors, temporary, metadata={k: json.dumps(v) for k, v in {"digests": digests, **notes}.items()})
 
 
 def read_pack(path: str | Path, name: str) -> Scores:
@@ -85,3 +86,10 @@ def read_pack(path: str | Path, name: str) -> Scores:
     if scores.digest() != digests[name]:
         raise XlmergeError(f"{path} is damaged: the scores of {name} do not match their digest; delete it and rerun")
     return scores
+
+
+def read_note(path: str | Path, name: str) -> Any:
+    """Read what was noted in a pack under a name; None if nothing was."""
+    with safe_open(path, "numpy") as file:
+        found = file.metadata().get(name)
+    return None if found is None else json.loads(found)

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from workflow_scripts.core.atomic import atomic_path
+from workflow_scripts.core.atomic import atomic_path, write_json
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import verify, write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.core.signatures import plugin_function
@@ -13,11 +14,18 @@ from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.model_text import ModelText
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import load_task_vector, save_task_vector
-from workflow_scripts.models.model_cache import ModelCache
+from workflow_scripts.models.model_cache import COST, ModelCache
 
 
-def measure(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int) -> None:
-    """Measure, and store the values in a task vector's form (float32) in their cache entry.
+def measure(
+    inputs: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    base: str,
+    cache: ModelCache,
+    threads: int,
+    watch: Stopwatch,
+) -> None:
+    """Measure; store the values in a task vector's form (float32), and what `watch` says, in their cache entry.
 
     Parameters
     ----------
@@ -29,6 +37,7 @@ def measure(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, c
         θ₀'s digest.
     cache : ModelCache
     threads : int
+    watch : Stopwatch
     """
     torch.set_num_threads(threads)
     verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
@@ -48,4 +57,5 @@ def measure(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, c
     with atomic_path(cache.folder) as folder:
         folder.mkdir()
         values_file, digest_file = (folder / name for name in cache.files.values())
+        write_json(folder / COST, watch.cost())
         write_digest(digest_file, save_task_vector(subject.task_vector_like(values), values_file, "float32", metadata))

@@ -1,14 +1,17 @@
 """Trained models, and what was measured on them, by content: nothing is trained or measured twice."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.atomic import link_or_copy, remove
-from workflow_scripts.core.digests import digest_of, digest_of_files, verify
+from workflow_scripts.core.costs import Cost
+from workflow_scripts.core.digests import digest_of, digest_of_files, read_digest, verify
 from workflow_scripts.core.errors import XlmergeError
 
+COST = "cost.json"  # what the training took; not an output
 FILES = {"model": "model.safetensors", "digest": "model.digest", "training": "training.json"}
 STATISTIC_FILES = {"values": "values.safetensors", "digest": "values.digest"}
 
@@ -49,3 +52,26 @@ class ModelCache:
         for name, file in self.files.items():
             link_or_copy(self.folder / file, outputs[name])
         return True
+
+    def making_cost(self) -> Cost:
+        """Return what the training took; empty for an entry that does not say."""
+        path = self.folder / COST
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+    def digest(self) -> str | None:
+        """Return the digest of the entry's model, or None without a training; damage is not looked for."""
+        path = self.folder / FILES["digest"]
+        return read_digest(path) if path.exists() else None
+
+
+def training_cache(settings: Mapping[str, Any], data: Mapping[str, str]) -> ModelCache:
+    """Return the cache's place of a training.
+
+    Parameters
+    ----------
+    settings : mapping
+        ``cache``, and ``finetune``, ``locale``, ``seed``, ``code``.
+    data : mapping
+        Digests of ``base``, ``train`` and ``validation``.
+    """
+    return ModelCache(settings["cache"], {**data, **{k: settings[k] for k in ("finetune", "locale", "seed", "code")}})

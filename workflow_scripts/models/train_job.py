@@ -6,17 +6,23 @@ from typing import Any
 import torch
 
 from workflow_scripts.core.atomic import atomic_path, remove, write_json
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import verify, write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import save_task_vector
-from workflow_scripts.models.model_cache import FILES, ModelCache
+from workflow_scripts.models.model_cache import COST, FILES, ModelCache
 from workflow_scripts.models.training import finetune
 
 
-def train(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int) -> None:
-    """Train and store the model in its cache entry; a rerun after a kill goes on from the last checkpoint."""
+def train(
+    inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cache: ModelCache, threads: int, watch: Stopwatch
+) -> None:
+    """Train and store the model, and what `watch` says, in its cache entry.
+
+    A rerun after a kill goes on from the last checkpoint; its cost is that of the last attempt.
+    """
     torch.set_num_threads(threads)
     verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
     tables = {n: read_examples(inputs[n], inputs[f"{n}_digest"]) for n in ("train", "validation")}
@@ -30,4 +36,5 @@ def train(inputs: Mapping[str, Any], settings: Mapping[str, Any], base: str, cac
         digest = save_task_vector(trained.task_vector, folder / FILES["model"], storage, metadata)
         write_digest(folder / FILES["digest"], digest)
         write_json(folder / FILES["training"], trained.history)
+        write_json(folder / COST, watch.cost())
     remove(cache.scratch)

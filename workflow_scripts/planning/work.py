@@ -1,0 +1,130 @@
+"""How much of what is due has to be computed, and how much of it a cache holds already."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.study import Study
+from workflow_scripts.evaluation.cells import SPLITS, cell_cache
+from workflow_scripts.merging.identities import Identities
+from workflow_scripts.merging.merge_cells import facts_path
+from workflow_scripts.models.model_cache import training_cache
+from workflow_scripts.planning.jobs import Job
+
+
+@dataclass
+class Work:
+    """Trainings, cells or merges of the jobs that are due.
+
+    Attributes
+    ----------
+    computed, cached : int
+        Those that are known to be in no cache, or in one.
+    unknown : int
+        Those whose content depends on jobs that have yet to run: they may turn out to be cached.
+    jobs : int
+        Jobs that have something to compute, or may have.
+    """
+
+    computed: int = 0
+    cached: int = 0
+    unknown: int = 0
+    jobs: int = 0
+
+    @property
+    def most(self) -> int:
+        """How many are computed at most."""
+        return self.computed + self.unknown
+
+    def add(self, states: Iterable[bool | None]) -> None:
+        """Take in a job's things: True for one that is cached, False for one that is not, None if nobody knows."""
+        states = list(states)
+        self.cached += states.count(True)
+        self.computed += states.count(False)
+        self.unknown += states.count(None)
+        self.jobs += states.count(True) < len(states)
+
+
+class Foreseen:
+    """Digest files as they will be when the run is over.
+
+    Those of jobs that are not due are as they are; those of due jobs are unknown, unless somebody foresees them.
+    """
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._open = {file for job in jobs if job.due for file in job.files}
+        self._foreseen: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str | None:
+        """Return a digest file's content, or None."""
+        return self._foreseen.get(path) if path in self._open else read_digest(path)
+
+    def foresee(self, path: str, digest: str) -> None:
+        """Note what a due job will write."""
+        self._foreseen[path] = digest
+
+
+def count_work(jobs: Iterable[Job], study: Study) -> dict[str, Work]:
+    """Return the work of each rule that looks things up, by rule.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        All jobs of the run, in the order of their rules: a cached model makes its row's cells known.
+    study : Study
+    """
+    jobs = list(jobs)
+    digest = Foreseen(jobs)
+    counters: dict[str, Callable[[Job], Iterator[bool | None]]] = {
+        "finetune": lambda job: _training(job, digest),
+        "row": lambda job: _cells(job, digest),
+        "merge": lambda job: _merges(job, digest, study),
+    }
+    work = {rule: Work() for rule in counters}
+    for job in jobs:
+        if job.due and job.rule in work:
+            work[job.rule].add(counters[job.rule](job))
+    return work
+
+
+def _training(job: Job, digest: Foreseen) -> Iterator[bool | None]:
+    data = {name: digest(job.inputs[f"{name}_digest"]) for name in ("base", "train", "validation")}
+    known = {name: value for name, value in data.items() if value is not None}
+    if len(known) < len(data) or job.settings is None:
+        yield None
+        return
+    model = training_cache(job.settings, known).digest()
+    if model is not None:
+        digest.foresee(job.outputs["digest"], model)
+    yield model is not None
+
+
+def _cells(job: Job, digest: Foreseen) -> Iterator[bool | None]:
+    settings = job.settings or {}
+    base, model = digest(job.inputs["base_digest"]), digest(job.inputs["model_digest"])
+    data = zip(*(job.inputs[f"{split}_digests"] for split in SPLITS), strict=True)
+    for digests in ([digest(path) for path in paths] for paths in data):
+        yield _scored(settings["scoring"], model, base, digests)
+
+
+def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
+    if job.settings is None:  # the selection has yet to run
+        yield from [None for e in study.experiments.values() if job.subject in e.targets]
+        return
+    base = digest(job.inputs["base_digest"])
+    data = [digest(path) for split in SPLITS for path in job.inputs[f"{split}_digests"]]
+    found = list(Identities(job.inputs, job.settings, digest).all.values())
+    yield from [None for identity in found if identity is None]
+    for identity in dict.fromkeys(i for i in found if i is not None):
+        scored = _scored(job.settings["scoring"], identity, base, data)
+        yield scored and facts_path(job.settings["scoring"], identity).exists()
+
+
+def _scored(scoring: Mapping[str, Any], model: str | None, base: str | None, data: list[str | None]) -> bool | None:
+    """Tell whether the cache has a model's scores on all of `data`; None if a digest is unknown."""
+    known = [value for value in data if value is not None]
+    if model is None or base is None or len(known) < len(data):
+        return None
+    cache = cell_cache(scoring, model, base)
+    return not any(cache.lacks(value) for value in known)
