@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from workflow_scripts.merging.sources import Tensor
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.tensor_files import Reader
 
 LAYER = re.compile(r"(?:^|[._])(?:layers?|h|blocks?)\.(\d+)\.")
 
@@ -78,7 +78,7 @@ class Context:
     layout : Layout
     groups : mapping
         Source → the group (family, script …) that it is merged in; empty unless a method asks for it.
-    base : TensorFile or None
+    base : Reader or None
         θ₀, for methods that need more than task vectors.
     """
 
@@ -86,4 +86,4 @@ class Context:
     weights: np.ndarray
     layout: Layout = Layout()
     groups: Mapping[str, str] = field(default_factory=dict)
-    base: TensorFile | None = None
+    base: Reader | None = None

@@ -17,11 +17,19 @@ class MergeFacts:
         Per tensor: elements of the merged task vector that are not 0, and all aligned elements.
     squared_norm : dict of str to float
         Per tensor, of the merged task vector.
+    moved : set of str
+        Tensors that a source changed.
     """
 
     nonzero: dict[str, int] = field(default_factory=dict)
     elements: dict[str, int] = field(default_factory=dict)
     squared_norm: dict[str, float] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+
+    @property
+    def erased(self) -> list[str]:
+        """Tensors that sources changed and the merge leaves at θ₀: trimming left no element, or none agreed."""
+        return sorted(name for name in self.moved if self.nonzero[name] == 0)
 
     def note(self, tensor: Tensor, merged: np.ndarray) -> None:
         """Take in a piece of the merged task vector."""
