@@ -1,8 +1,8 @@
 """What a merge method may know beside the numbers: the sources' names and weights, and the model's layout."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -50,6 +50,10 @@ class Layout:
     layers: int = 0
     layer: Callable[[str], int | None] = layer_index
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def restricted(self, tensors: Collection[str] | None) -> "Layout":
+        """Return the layout with the shapes of some tensors only: what is merged alone is counted alone."""
+        return self if tensors is None else replace(self, shapes={n: s for n, s in self.shapes.items() if n in tensors})
 
     def part(self, name: str) -> str:
         """Return ``"embedding"``, ``"encoder"`` or ``"head"``."""

@@ -89,7 +89,8 @@ def merge_files(
         circumstances = Context(tuple(names), np.ones(0), layout or Layout(), groups or {}, opened)
         folder = stack.enter_context(scratch_beside(Path(out)))
         target = stack.enter_context(atomic_path(out)) if durable else Path(out)
-        return merge_steps([Path(p) for p in paths], circumstances, steps, partial(_vector, target, metadata), folder)
+        writer = partial(vector_writer, target, metadata)
+        return merge_steps([Path(p) for p in paths], circumstances, steps, writer, folder)
 
 
 def merge_steps(
@@ -125,16 +126,17 @@ def merge_steps(
         )
         merges = []
         for step in steps:
-            _check_weights(names, step.weights)
+            check_weights(names, step.weights)
             weights = np.array([step.weights[i] for i in order], np.float64)
-            context = replace(circumstances, names=tuple(names[i] for i in order), weights=weights)
+            layout = circumstances.layout.restricted(step.tensors)
+            context = replace(circumstances, names=tuple(names[i] for i in order), weights=weights, layout=layout)
             merges.append(Merge(files, context, step.method, step.parameters, folder, step.tensors))
         return _run(merges, open_writer, progress or Progress())
 
 
 def run_merge(merge: Merge, out: Path, metadata: Mapping[str, Any]) -> MergeFacts:
     """Do a merge into a task-vector file."""
-    return _run([merge], partial(_vector, out, metadata), Progress())
+    return _run([merge], partial(vector_writer, out, metadata), Progress())
 
 
 def _run(merges: Sequence[Merge], open_writer: OpenWriter, progress: Progress) -> MergeFacts:
@@ -187,7 +189,10 @@ def _stream(
         writer.write(piece.tensor.name, piece.start, merged)
 
 
-def _check_weights(names: Sequence[str], weights: Sequence[float]) -> None:
+def check_weights(names: Sequence[str], weights: Sequence[float]) -> None:
+    """Raise an `XlmergeError` if weights are negative or do not sum to 1, or a name occurs twice."""
+    if len(weights) != len(names):
+        raise XlmergeError(f"{len(names)} sources need as many weights, got {len(weights)}")
     if not np.isclose(sum(weights), 1.0) or min(weights) < 0:
         raise XlmergeError(f"weights must be 0 or more and sum to 1, got {list(weights)}")
     if len(set(names)) < len(names):
@@ -202,7 +207,7 @@ def scratch_beside(out: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _vector(path: Path, metadata: Mapping[str, Any], tensors: list[Tensor]) -> TensorWriter:
+def vector_writer(path: Path, metadata: Mapping[str, Any], tensors: list[Tensor]) -> TensorWriter:
     """Open a task-vector file for the merged elements."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {t.name: (t.shape, "F32") for t in tensors}
     by_rows = {t.name + ROWS: t.rows.astype(np.int32) for t in tensors if t.rows is not None}

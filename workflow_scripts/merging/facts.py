@@ -1,9 +1,11 @@
 """What a merge did."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.sources import Tensor
 
 
@@ -37,3 +39,18 @@ class MergeFacts:
         self.nonzero[name] = self.nonzero.get(name, 0) + int(np.count_nonzero(merged != 0))
         self.elements[name] = tensor.size
         self.squared_norm[name] = self.squared_norm.get(name, 0.0) + norm
+
+
+def summarise(facts: MergeFacts, layout: Layout) -> dict[str, Any]:
+    """Return density and norm per part of the model."""
+    parts: dict[str, list[str]] = {"embedding": [], "encoder": [], "head": []}
+    for name in facts.elements:
+        parts[layout.part(name)].append(name)
+    return {
+        part: {
+            "elements": sum(facts.elements[n] for n in names),
+            "density": sum(facts.nonzero[n] for n in names) / max(1, sum(facts.elements[n] for n in names)),
+            "norm": sum(facts.squared_norm[n] for n in names) ** 0.5,
+        }
+        for part, names in parts.items()
+    }

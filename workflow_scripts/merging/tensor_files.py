@@ -37,6 +37,10 @@ class Reader(Protocol):
     def read_rows(self, name: str) -> np.ndarray:
         """Return the row positions (int64) that belong to a tensor stored by rows."""
 
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+
     def close(self) -> None:
         """Close what was opened."""
 
@@ -83,6 +87,11 @@ class TensorFile:
         if not isinstance(header, dict):
             raise ValueError("the header is not a JSON object")
         return header, 8 + length
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return os.fstat(self._descriptor).st_size
 
     def close(self) -> None:
         """Close the file."""
