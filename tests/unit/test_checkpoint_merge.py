@@ -24,6 +24,8 @@ from tests.unit.checkpoint_models import (
 )
 from tests.unit.helpers import piece_size
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.architecture import Architecture, load_config
+from workflow_scripts.merging.checkpoints.files import Base, Checkpoint
 from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 from workflow_scripts.merging.checkpoints.output import encode
 from workflow_scripts.merging.method import Step
@@ -483,3 +485,23 @@ def test_fine_tunes_differ_from_the_base():
     fine_tune(two, 0, rows=[1])
     assert torch.equal(one.get_input_embeddings().weight[2:], two.get_input_embeddings().weight[2:])
     assert not torch.equal(one.classifier.weight, two.classifier.weight)
+
+
+# --- θ₀'s pieces
+
+
+def test_pieces_of_the_base_are_what_is_stored(tmp_path):
+    """Also where a longer or shorter piece follows at the same place, or one of another tensor."""
+    folder, *_ = family(tmp_path, count=1)
+    name, other = "bert.encoder.layer.0.output.dense.weight", "bert.encoder.layer.1.output.dense.weight"
+    state = state_of(folder)
+    architecture = Architecture.of(load_config(folder))
+    checkpoint = Checkpoint(folder, architecture)
+    base = Base(checkpoint, dict(architecture.layout.shapes), frozenset({"classifier.bias"}))
+    for tensor, start, count in [(name, 0, 5), (name, 0, 9), (name, 0, 5), (other, 0, 5), (other, 3, 5), (name, 3, 5)]:
+        expected = state[tensor].flatten()[start : start + count].tolist()
+        assert base.piece(tensor, start, count).tolist() == expected
+    assert base.piece("classifier.bias", 0, 3).tolist() == [0, 0, 0]
+    base.close()
+    with pytest.raises(OSError):
+        base.piece(name, 0, 1)

@@ -33,7 +33,7 @@ def load_config(folder: Path) -> Any:
         If there is none, or transformers does not know the architecture.
     """
     try:
-        return AutoConfig.from_pretrained(folder)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise XlmergeError(f"{folder}/config.json cannot be used: {error}") from None
 
@@ -42,7 +42,7 @@ def skeleton_of(config: Any) -> PreTrainedModel:
     """Return a config's sequence classifier on the meta device."""
     try:
         with torch.device("meta"):
-            return AutoModelForSequenceClassification.from_config(config)
+            return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     except ValueError as error:
         raise XlmergeError(f"a {config.model_type} model is no sequence classifier: {error}") from None
 

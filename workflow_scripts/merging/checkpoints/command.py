@@ -10,7 +10,7 @@ from typing import Any
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameter_model, plugin_function
-from workflow_scripts.merging.method import Step, load_method
+from workflow_scripts.merging.method import Step
 from workflow_scripts.merging.progress import Progress
 
 PROGRAM = "python -m workflow_scripts.merge_checkpoints"
@@ -133,7 +133,7 @@ def step_of(options: argparse.Namespace) -> Step:
         raise XlmergeError(f"{len(options.sources)} sources need as many weights, got {len(weights)}")
     if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
         raise XlmergeError(f"weights must be 0 or more, and one of them above 0, got {weights}")
-    if len(set(weights)) > 1 and not load_method(options.method, {}).module.USES_WEIGHTS:
+    if len(set(weights)) > 1 and not registry.load("merge method", options.method).USES_WEIGHTS:
         raise XlmergeError(f"{options.method} does not use weights; leave out `--weights`, or try --method similarity")
     return Step(options.method, options.parameters, tuple(w / sum(weights) for w in weights))
 

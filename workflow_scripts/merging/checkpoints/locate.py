@@ -60,7 +60,7 @@ def _fetch(name: str) -> str:
             f"{name} is neither a local folder or file nor a model on the hub that you may read"
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise XlmergeError(
             f"{name} is no local folder or file, and it could not be fetched from the hub ({first}). Without a "
             "network, fetch it elsewhere (`hf download`) and give the folder."

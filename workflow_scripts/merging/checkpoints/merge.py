@@ -104,7 +104,7 @@ def merge_checkpoints(
         report = _describe(models, resolved, context, head)
         size = out_files.stored_bytes(models, dtypes)
         report["output"] = {"path": str(out), "kind": output, "bytes": size}
-        out_files.check_space(out, size)
+        out_files.check_space(out, size + _scratch_bytes(models, resolved, groups or ()))
         if dry_run:
             return report
 
@@ -141,6 +141,13 @@ def _check_methods(steps: Sequence[Step], names: Sequence[str], groups: Sequence
                 raise XlmergeError(f"{name} needs data beside the weights: it works within the workflow only")
             if getattr(module, "NEEDS_GROUPS", False) and not groups:
                 raise XlmergeError(f"{name} needs each source's group: give `--groups`")
+
+
+def _scratch_bytes(models: Models, steps: Sequence[Step], groups: Sequence[str]) -> int:
+    """Return the size of intermediate task vectors: one per group where groups are merged first."""
+    combined = any(load_method(step.method, step.parameters).combines for step in steps)
+    shapes = models.architecture.layout.shapes.values()
+    return combined * len(set(groups)) * 4 * sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
 
 
 def _describe(models: Models, steps: Sequence[Step], context: Context, head: Head) -> dict[str, Any]:
