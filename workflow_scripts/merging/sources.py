@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,12 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of aligned elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     @property
     def width(self) -> int:
         """Elements per row."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) if len(self.shape) > 1 else 1
+        return prod(self.shape[1:])
 
 
 class Sources:

@@ -1,6 +1,7 @@
 """Checkpoints on disk: a folder of safetensors files reads like one file, and a fine-tune like a task vector."""
 
 import json
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,7 @@ class Checkpoint:
     def permute(self, name: str, order: list[int]) -> None:
         """Read a tensor with its rows in another order from now on; it is held in memory."""
         shape = self.stored[name].shape
-        values = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
+        values = np.empty(prod(shape), np.float32)
         self.read(name, 0, values)
         self._held[name] = np.ascontiguousarray(values.reshape(shape)[order]).reshape(-1)
 

@@ -1,5 +1,7 @@
 """What can be told about the sources without a pass over them: distance to θ₀ by a sample, agreement of the heads."""
 
+from math import prod
+
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
@@ -19,7 +21,7 @@ def encoder_distances(models: Models) -> dict[str, float]:
     for name, shape in layout.shapes.items():
         if layout.layer(name) is None or len(shape) < 2 or name in models.base.absent:
             continue
-        size = int(np.prod(shape, dtype=np.int64))
+        size = prod(shape)
         values = np.empty(min(SAMPLE, size), np.float32)
         start = (size - len(values)) // 2
         for source, reader in enumerate(models.readers):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,7 +148,7 @@ def _scratch_bytes(models: Models, steps: Sequence[Step], groups: Sequence[str])
     """Return the size of intermediate task vectors: one per group where groups are merged first."""
     combined = any(load_method(step.method, step.parameters).combines for step in steps)
     shapes = models.architecture.layout.shapes.values()
-    return combined * len(set(groups)) * 4 * sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
+    return combined * len(set(groups)) * 4 * sum(prod(shape) for shape in shapes)
 
 
 def _describe(models: Models, steps: Sequence[Step], context: Context, head: Head) -> dict[str, Any]:

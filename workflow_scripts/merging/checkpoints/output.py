@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def storage(models: Models, dtype: str | None) -> dict[str, str]:
 def stored_bytes(models: Models, dtypes: Mapping[str, str]) -> int:
     """Return the size of the merged weights."""
     shapes = models.architecture.layout.shapes
-    return sum(int(np.prod(s, dtype=np.int64)) * ITEM_BYTES[dtypes[n]] for n, s in shapes.items())
+    return sum(prod(s) * ITEM_BYTES[dtypes[n]] for n, s in shapes.items())
 
 
 class CheckpointWriter:
@@ -64,7 +65,7 @@ class CheckpointWriter:
         merged = {t.name for t in tensors if t.rows is None}
         for name, (shape, _) in shapes.items():
             if name not in merged:
-                self._copy(name, int(np.prod(shape, dtype=np.int64)))
+                self._copy(name, prod(shape))
 
     def __enter__(self) -> "CheckpointWriter":
         """Return the writer."""
