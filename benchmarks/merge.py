@@ -1,8 +1,10 @@
 """Time and memory of every data-free merge method on checkpoints made on the spot.
 
-``python -m benchmarks.merge`` makes five task vectors of XLM-R base's size (random, 6 GB in a temporary folder, deleted
-after), measures the floor (read all sources once, write once) and merges them with each method in a process of its own.
-With ``--mergekit-python PYTHON``, an interpreter that has mergekit, the same models are merged by mergekit as well.
+``python -m benchmarks.merge`` makes five task vectors and five checkpoints of XLM-R base's size (random, 13 GB in a
+temporary folder, deleted after), measures the floors (read all sources, for checkpoints θ₀ as well, once; write once)
+and merges them with each method in a process of its own: task vectors into a task vector, checkpoints into a
+checkpoint. With ``--mergekit-python PYTHON``, an interpreter that has mergekit, the same checkpoints are merged by
+mergekit as well.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from workflow_scripts.core import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 WITH_DATA = {"fisher", "regmean", "adamerging"}
+COLUMNS = ("xlmerge", "checkpoints")  # workers: task vectors into a task vector, checkpoints into a checkpoint
 
 
 def in_process(python: str, job: dict) -> dict | str:
@@ -39,10 +42,9 @@ def make(options: argparse.Namespace, folder: Path) -> dict:
     for i, path in enumerate(paths):
         write_random(path, shapes, i, 1e-3)
     base, models = folder / "base", [folder / f"model{i}" for i in range(options.sources)]
-    if options.mergekit_python:
-        write_checkpoint(base, shapes, size, 100, None)
-        for i, model in enumerate(models):
-            write_checkpoint(model, shapes, size, i, base / "model.safetensors")
+    write_checkpoint(base, shapes, size, 100, None)
+    for i, model in enumerate(models):
+        write_checkpoint(model, shapes, size, i, base / "model.safetensors")
     job = {"shapes": shapes, "layers": options.layers, "out": str(folder / "out"), "base": str(base)}
     return job | {"paths": [str(p) for p in paths], "models": [str(m) for m in models], "repeat": options.repeat}
 
@@ -54,9 +56,9 @@ def measure(options: argparse.Namespace, made: dict) -> list[dict]:
         k = 2 if method == "slerp" else options.sources
         job = {**made, "method": method, "paths": made["paths"][:k], "models": made["models"][:k]}
         if k not in floors:
-            floors[k] = in_process(sys.executable, {**job, "worker": "floor", "repeat": 3})["seconds"]
+            floors[k] = floors_of(job)
         row = {"method": method, "sources": k, "floor": floors[k], "mergekit": None}
-        row["xlmerge"] = in_process(sys.executable, {**job, "worker": "xlmerge"})
+        row["xlmerge"] = {w: in_process(sys.executable, {**job, "worker": w}) for w in COLUMNS}
         if options.mergekit_python and method in MERGEKIT:
             row["mergekit"] = in_process(options.mergekit_python, {**job, "worker": "mergekit", "repeat": 1})
         rows.append(row)
@@ -64,17 +66,36 @@ def measure(options: argparse.Namespace, made: dict) -> list[dict]:
     return rows
 
 
+def floors_of(job: dict) -> dict[str, float]:
+    """Return the seconds that reading and writing alone take: of the task vectors, and of the checkpoints with θ₀."""
+    weights = [f"{folder}/model.safetensors" for folder in job["models"]]
+    full = {**job, "paths": weights, "with_base": [f"{job['base']}/model.safetensors"]}
+    jobs = zip(COLUMNS, (job, full), strict=True)
+    return {c: in_process(sys.executable, {**j, "worker": "floor", "repeat": 3})["seconds"] for c, j in jobs}
+
+
 def line(row: dict) -> str:
     """Return a row of the table."""
-    ours, theirs = row["xlmerge"], row["mergekit"]
-    if isinstance(ours, str):
-        return f"| {row['method']} | {ours} |"
-    text = (
-        f"| {row['method']} | {ours['seconds']:.1f} | {ours['gigabytes']:.2f} | {ours['seconds'] / row['floor']:.1f} |"
-    )
-    if not isinstance(theirs, dict):
-        return f"{text} {theirs or '–'} | – | – |"
-    return f"{text} {theirs['seconds']:.1f} | {theirs['gigabytes']:.1f} | {theirs['seconds'] / ours['seconds']:.0f} |"
+    theirs, cells = row["mergekit"], [row["method"]]
+    for column, ours in row["xlmerge"].items():
+        if isinstance(ours, str):
+            cells += [ours, "–", "–"]
+        else:
+            cells += [
+                f"{ours['seconds']:.1f}",
+                f"{ours['gigabytes']:.2f}",
+                f"{ours['seconds'] / row['floor'][column]:.1f}",
+            ]
+    full = row["xlmerge"]["checkpoints"]
+    if isinstance(theirs, dict) and isinstance(full, dict):
+        cells += [
+            f"{theirs['seconds']:.1f}",
+            f"{theirs['gigabytes']:.1f}",
+            f"{theirs['seconds'] / full['seconds']:.0f}",
+        ]
+    else:
+        cells += [theirs or "–", "–", "–"]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def arguments() -> argparse.Namespace:
@@ -87,9 +108,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=2, help="the best wall time of so many runs")
     parser.add_argument("--methods", nargs="*", help="default: all that need no data")
     parser.add_argument("--folder", help="where the temporary folder is made")
-    parser.add_argument(
-        "--mergekit-python", help="an interpreter that has mergekit; 6 GB more on disk, 18 GB of memory"
-    )
+    parser.add_argument("--mergekit-python", help="an interpreter that has mergekit; it needs 18 GB of memory")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/merge.json"))
     return parser.parse_args()
 
@@ -99,12 +118,12 @@ def main() -> None:
     options = arguments()
     if not options.mergekit_python:
         print("mergekit is not measured: give --mergekit-python", file=sys.stderr)
-    print(
-        "| method | wall s | peak GB | × floor | mergekit wall s | peak GB | × xlmerge |\n|:--|--:|--:|--:|--:|--:|--:|"
-    )
+    columns = [f"{c} wall s | peak GB | × floor" for c in ("task vectors", "checkpoints")]
+    print(f"| method | {' | '.join(columns)} | mergekit wall s | peak GB | × xlmerge |\n|:--|{'--:|' * 9}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         rows = measure(options, make(options, Path(folder)))
-    print("floor: " + ", ".join(f"{k} sources {s:.2f} s" for k, s in {r["sources"]: r["floor"] for r in rows}.items()))
+    for k, floor in {r["sources"]: r["floor"] for r in rows}.items():
+        print(f"floor, {k} sources: task vectors {floor['xlmerge']:.2f} s, checkpoints {floor['checkpoints']:.2f} s")
     options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 

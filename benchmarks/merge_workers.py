@@ -32,11 +32,11 @@ WITHOUT_BASE = {"linear", "karcher"}
 
 
 def floor(job: dict) -> Callable[[], None]:
-    """Read all sources once and write as much as one of them."""
+    """Read all sources (and θ₀, where it is needed) once and write as much as one of them."""
 
     def run() -> None:
         buffer = np.empty(1 << 18, np.float32)
-        for path in job["paths"]:
+        for path in [*job["paths"], *job.get("with_base", ())]:
             with open(path, "rb", buffering=0) as file:
                 while file.readinto(buffer):
                     pass
@@ -59,6 +59,17 @@ def xlmerge(job: dict) -> Callable[[], None]:
     settings = {"layout": layout, "groups": groups, "durable": False}
     paths, parameters = [Path(p) for p in job["paths"]], SPECIAL.get(job["method"], {})
     return lambda: merge_files(paths, names, [1 / k] * k, job["method"], parameters, job["out"], {}, **settings)
+
+
+def checkpoints(job: dict) -> Callable[[], None]:
+    """Merge full checkpoints into a full checkpoint."""
+    from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
+    from workflow_scripts.merging.method import Step
+
+    k = len(job["models"])
+    step = Step(job["method"], SPECIAL.get(job["method"], {}), (1 / k,) * k)
+    groups = ["first" if i < k / 2 else "second" for i in range(k)]
+    return lambda: merge_checkpoints(job["models"], job["base"], job["out"], [step], groups=groups, durable=False)
 
 
 def mergekit(job: dict) -> Callable[[], None]:

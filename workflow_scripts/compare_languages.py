@@ -6,8 +6,8 @@ from typing import Any
 from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.core.job import run_job
 from workflow_scripts.data.examples import read_examples
+from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.tensor_files import TensorFile
-from workflow_scripts.merging.workflow_merge import layout_of
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import require_base, skeleton
 from workflow_scripts.similarity.context import Context

@@ -7,7 +7,7 @@ import torch
 from tests.unit.helpers import merge
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.adaptation import Merged, _batches, _padded, adapt
-from workflow_scripts.merging.workflow_merge import layout_of
+from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.models.checkpoints import TaskVector, load_model, skeleton
 from workflow_scripts.models.vocabulary import Vocabulary
 

@@ -7,7 +7,8 @@ import torch
 from tests.unit.helpers import NAMES
 from workflow_scripts.core import registry
 from workflow_scripts.core.digests import digest_of_files, write_digest
-from workflow_scripts.merging.workflow_merge import layout_of, merge_models
+from workflow_scripts.merging.architecture import layout_of
+from workflow_scripts.merging.workflow_merge import merge_models
 from workflow_scripts.models.checkpoints import TaskVector, load_task_vector, save_task_vector, skeleton
 
 BASE = "digest of the base"

@@ -11,10 +11,11 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def atomic_path(final: str | Path) -> Iterator[Path]:
+def atomic_path(final: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a unique temporary path beside `final`; rename it on success, delete it on error.
 
-    Works for files and for directories; an existing directory is replaced.
+    Works for files and for directories; an existing directory is replaced. Unless `durable` is False, the content is on
+    disk before the rename, so that not even a power cut leaves half of it.
 
     Raises
     ------
@@ -26,7 +27,8 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     temporary = final.parent / f".{final.name}.{uuid.uuid4().hex}.tmp"
     try:
         yield temporary
-        _sync(temporary)
+        if durable:
+            _sync(temporary)
         if temporary.is_dir() and final.is_dir():
             shutil.rmtree(final)
         os.replace(temporary, final)

@@ -13,10 +13,10 @@ from transformers import AutoTokenizer, PreTrainedModel
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
+from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.methods.adamerging import Granularity, block_of
-from workflow_scripts.merging.workflow_merge import layout_of
 from workflow_scripts.models.checkpoints import State, TaskVector, load_model, load_task_vector, skeleton
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 

@@ -78,8 +78,14 @@ def disjoint_merge(
             np.add(weight, np.multiply(agrees, share, out=spare), out=weight)
     merged = total(tau)
     if normalize:
-        np.divide(merged, weight, out=merged, where=weight > 0)
+        divide(merged, weight)
     return np.multiply(merged, sign, out=merged)
+
+
+def divide(values: np.ndarray, weight: np.ndarray) -> None:
+    """Divide by weights (float32, 0 or more; overwritten) where they are not 0; far faster than numpy's `where`."""
+    np.add(weight, weight == 0, out=weight)
+    np.divide(values, weight, out=values)
 
 
 def _sign(votes: np.ndarray) -> np.ndarray:

@@ -1,15 +1,15 @@
 """What a merge method may know beside the numbers: the sources' names and weights, and the model's layout."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from workflow_scripts.merging.sources import Tensor
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.tensor_files import Reader
 
 LAYER = re.compile(r"(?:^|[._])(?:layers?|h|blocks?)\.(\d+)\.")
 
@@ -52,6 +52,10 @@ class Layout:
     layer: Callable[[str], int | None] = layer_index
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+    def restricted(self, tensors: Collection[str] | None) -> "Layout":
+        """Return the layout with the shapes of some tensors only: what is merged alone is counted alone."""
+        return self if tensors is None else replace(self, shapes={n: s for n, s in self.shapes.items() if n in tensors})
+
     def part(self, name: str) -> str:
         """Return ``"embedding"``, ``"encoder"`` or ``"head"``."""
         return "head" if name in self.head else "embedding" if name == self.embedding else "encoder"
@@ -79,7 +83,7 @@ class Context:
     layout : Layout
     groups : mapping
         Source → the group (family, script …) that it is merged in; empty unless a method asks for it.
-    base : TensorFile or None
+    base : Reader or None
         θ₀, for methods that need more than task vectors.
     statistics : mapping
         Source → files with what the method wanted to have measured on it.
@@ -91,6 +95,6 @@ class Context:
     weights: np.ndarray
     layout: Layout = Layout()
     groups: Mapping[str, str] = field(default_factory=dict)
-    base: TensorFile | None = None
+    base: Reader | None = None
     statistics: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     coefficients: Mapping[str, Sequence[float]] = field(default_factory=dict)

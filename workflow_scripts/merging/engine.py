@@ -1,11 +1,13 @@
-"""The streaming merge: task-vector files in, one task-vector file out, a few megabytes of memory."""
+"""The streaming merge: task vectors in, one task-vector file (or what a writer makes of it) out, in little memory."""
 
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,12 +15,29 @@ from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.context import Context, Layout
 from workflow_scripts.merging.facts import MergeFacts
-from workflow_scripts.merging.method import Merge, Method, load_method
+from workflow_scripts.merging.method import Merge, Method, Step, load_method
 from workflow_scripts.merging.pieces import Piece, pieces
+from workflow_scripts.merging.progress import Progress
 from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.tensor_files import ROWS, TensorFile, TensorWriter
+from workflow_scripts.merging.tensor_files import ROWS, Reader, TensorFile, TensorWriter
 
 HEAP = 24 << 20  # bytes
+
+
+class Writer(Protocol):
+    """Takes the merged elements; a context manager."""
+
+    def __enter__(self) -> "Writer":
+        """Begin."""
+
+    def __exit__(self, *error: Any) -> None:
+        """End."""
+
+    def write(self, name: str, start: int, values: np.ndarray) -> None:
+        """Take merged elements (float32, flat) from element `start` of an aligned tensor on; may overwrite them."""
+
+
+OpenWriter = Callable[[list[Tensor]], Writer]
 
 
 def merge_files(
@@ -68,38 +87,90 @@ def merge_files(
     XlmergeError
         If the sources do not fit each other or the method, or a value is not finite.
     """
-    _check_weights(names, weights)
-    order = sorted(range(len(names)), key=lambda i: names[i])
-    ordered = np.array([weights[i] for i in order], np.float64)
+    steps = [Step(method, parameters, tuple(weights))]
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(contextlib.closing(TensorFile(base))) if base is not None else None
-        context = Context(
-            tuple(names[i] for i in order),
-            ordered,
-            layout or Layout(),
-            groups or {},
-            opened,
-            statistics or {},
-            coefficients or {},
-        )
-        folder = stack.enter_context(_scratch(Path(out)))
-        merge = Merge(tuple(Path(paths[i]) for i in order), context, method, parameters, folder)
+        known = (layout or Layout(), groups or {}, opened, statistics or {}, coefficients or {})
+        circumstances = Context(tuple(names), np.ones(0), *known)
+        folder = stack.enter_context(scratch_beside(Path(out)))
         target = stack.enter_context(atomic_path(out)) if durable else Path(out)
-        return run_merge(merge, target, metadata)
+        writer = partial(vector_writer, target, metadata)
+        return merge_steps([Path(p) for p in paths], circumstances, steps, writer, folder)
+
+
+def merge_steps(
+    sources: Sequence[Path | Reader],
+    circumstances: Context,
+    steps: Sequence[Step],
+    open_writer: OpenWriter,
+    folder: Path,
+    progress: Progress | None = None,
+) -> MergeFacts:
+    """Merge with different methods, parameters or weights for different tensors, into one output.
+
+    Parameters
+    ----------
+    sources : sequence of path or Reader
+        In the order of ``circumstances.names``; their order does not matter.
+    circumstances : Context
+        Its weights do not count: each step has its own.
+    steps : sequence of Step
+        Over disjoint sets of tensors. A tensor that no step names stays θ₀'s.
+    open_writer : callable
+        Aligned tensors → what takes the merged elements.
+    folder : path
+        For intermediate task vectors.
+    progress : Progress, optional
+    """
+    names = circumstances.names
+    order = sorted(range(len(names)), key=lambda i: names[i])
+    with contextlib.ExitStack() as stack:
+        ordered = [sources[i] for i in order]  # opened once, however many steps there are
+        files = tuple(
+            stack.enter_context(contextlib.closing(TensorFile(s))) if isinstance(s, Path) else s for s in ordered
+        )
+        merges = []
+        for step in steps:
+            check_weights(names, step.weights)
+            weights = np.array([step.weights[i] for i in order], np.float64)
+            layout = circumstances.layout.restricted(step.tensors)
+            context = replace(circumstances, names=tuple(names[i] for i in order), weights=weights, layout=layout)
+            merges.append(Merge(files, context, step.method, step.parameters, folder, step.tensors))
+        return _run(merges, open_writer, progress or Progress())
 
 
 def run_merge(merge: Merge, out: Path, metadata: Mapping[str, Any]) -> MergeFacts:
-    """Do a merge; a combinator's part first, then what it returns."""
+    """Do a merge into a task-vector file."""
+    return _run([merge], partial(vector_writer, out, metadata), Progress())
+
+
+def _run(merges: Sequence[Merge], open_writer: OpenWriter, progress: Progress) -> MergeFacts:
+    """Do merges over disjoint tensors into one output."""
+    _keep_heap()
+    facts = MergeFacts()
+    with contextlib.ExitStack() as stack:
+        ready = [stack.enter_context(_opened(merge, progress)) for merge in merges]
+        with open_writer([t for _, sources, _ in ready for t in sources.tensors]) as writer:
+            for method, sources, context in ready:
+                _stream(method, sources, context, writer, facts, progress)
+    return facts
+
+
+@contextlib.contextmanager
+def _opened(merge: Merge, progress: Progress) -> Iterator[tuple[Method, Sources, Context]]:
+    """Yield what a merge streams; a combinator's part is done first, then what it returns is opened."""
     method = load_method(merge.method, merge.parameters)
-    method.check_sources(len(merge.paths))
+    method.check_sources(len(merge.sources))
     if method.combines:
-        return run_merge(method(merge), out, metadata)
+        with _opened(method(merge), progress) as rest:
+            yield rest
+        return
     if method.needs_base and merge.context.base is None:
         raise XlmergeError(f"{merge.method} with these parameters needs θ₀: give the base model")
     base = merge.context.base if method.needs_base else None
     whole = {name: stored.shape for name, stored in base.stored.items()} if base is not None else {}
-    with contextlib.closing(Sources(merge.paths, merge.context.names, whole)) as sources:
-        return _stream(method, sources, merge.context, out, metadata)
+    with contextlib.closing(Sources(merge.sources, merge.context.names, whole, merge.tensors, progress)) as sources:
+        yield method, sources, merge.context
 
 
 def _keep_heap() -> None:
@@ -107,18 +178,20 @@ def _keep_heap() -> None:
     np.empty(HEAP, np.uint8)
 
 
-def _stream(method: Method, sources: Sources, context: Context, out: Path, metadata: Mapping[str, Any]) -> MergeFacts:
-    _keep_heap()
-    facts = MergeFacts()
-    with _prepared(method, sources, context) as state, _writer(out, sources.tensors, metadata) as writer:
+def _stream(
+    method: Method, sources: Sources, context: Context, writer: Writer, facts: MergeFacts, progress: Progress
+) -> None:
+    progress.phase(f"{method.name}: first pass", None)
+    with _prepared(method, sources, context) as state:
+        progress.phase(method.name, len(sources.files) * sum(t.size for t in sources.tensors))
         for piece in pieces(sources, context, lambda tensor: method.shape(tensor, context), state):
-            _check_finite(piece)
+            if _moves(piece):
+                facts.moved.add(piece.tensor.name)
             merged = method(piece).astype(np.float32, copy=False)
             if not _finite(merged):
                 raise XlmergeError(f"the merged tensor {piece.tensor.name} is not finite; {method.name} overflows")
             facts.note(piece.tensor, merged)
             writer.write(piece.tensor.name, piece.start, merged)
-    return facts
 
 
 @contextlib.contextmanager
@@ -132,7 +205,10 @@ def _prepared(method: Method, sources: Sources, context: Context) -> Iterator[An
             state.close()
 
 
-def _check_weights(names: Sequence[str], weights: Sequence[float]) -> None:
+def check_weights(names: Sequence[str], weights: Sequence[float]) -> None:
+    """Raise an `XlmergeError` if weights are negative or do not sum to 1, or a name occurs twice."""
+    if len(weights) != len(names):
+        raise XlmergeError(f"{len(names)} sources need as many weights, got {len(weights)}")
     if not np.isclose(sum(weights), 1.0) or min(weights) < 0:
         raise XlmergeError(f"weights must be 0 or more and sum to 1, got {list(weights)}")
     if len(set(names)) < len(names):
@@ -140,13 +216,15 @@ def _check_weights(names: Sequence[str], weights: Sequence[float]) -> None:
 
 
 @contextlib.contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
+def scratch_beside(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside an output."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".merge-", dir=out.parent) as folder:
         yield Path(folder)
 
 
-def _writer(path: Path, tensors: list[Tensor], metadata: Mapping[str, Any]) -> TensorWriter:
+def vector_writer(path: Path, metadata: Mapping[str, Any], tensors: list[Tensor]) -> TensorWriter:
+    """Open a task-vector file for the merged elements."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {t.name: (t.shape, "F32") for t in tensors}
     by_rows = {t.name + ROWS: t.rows.astype(np.int32) for t in tensors if t.rows is not None}
     shapes |= {name: (rows.shape, "I32") for name, rows in by_rows.items()}
@@ -156,11 +234,22 @@ def _writer(path: Path, tensors: list[Tensor], metadata: Mapping[str, Any]) -> T
     return writer
 
 
-def _check_finite(piece: Piece) -> None:
+def _moves(piece: Piece) -> bool:
+    """Return whether a source changed anything in a piece.
+
+    Raises
+    ------
+    XlmergeError
+        If a source's elements are not finite.
+    """
+    moves = False
     for name, values in zip(piece.context.names, piece.tau, strict=True):
-        if not _finite(values):
+        square = np.dot(values, values)
+        if not np.isfinite(square) and not np.isfinite(values).all():
             names = ", ".join(piece.context.names)
             raise XlmergeError(f"tensor {piece.tensor.name} is not finite in {name} (merging {names})")
+        moves = moves or bool(square)
+    return moves
 
 
 def _finite(values: np.ndarray) -> bool:

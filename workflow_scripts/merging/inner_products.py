@@ -8,7 +8,7 @@ from workflow_scripts.merging.arithmetic import weighted_sum
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.pieces import Piece
 from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.tensor_files import Reader
 
 BLOCK = 1 << 15  # elements of one source per block: fixed, so that sums do not depend on the size of pieces
 NEGLIGIBLE = 1e-12  # rounding of a sum of coefficients
@@ -27,7 +27,7 @@ def blocks(sources: Sources, tensor: Tensor) -> Iterator[tuple[int, np.ndarray]]
         yield start, tau
 
 
-def gram(sources: Sources, tensor: Tensor, base: TensorFile | None = None) -> np.ndarray:
+def gram(sources: Sources, tensor: Tensor, base: Reader | None = None) -> np.ndarray:
     """Return ⟨τᵢ, τⱼ⟩ (float64, shape (K, K)), or with a base ⟨θ₀+τᵢ, θ₀+τⱼ⟩; what is not finite counts as 0."""
     k = len(sources.files)
     result = np.zeros((k, k))
@@ -39,7 +39,7 @@ def gram(sources: Sources, tensor: Tensor, base: TensorFile | None = None) -> np
     return np.nan_to_num(result, posinf=0.0, neginf=0.0)
 
 
-def read_base(base: TensorFile, tensor: Tensor, start: int, count: int) -> np.ndarray:
+def read_base(base: Reader, tensor: Tensor, start: int, count: int) -> np.ndarray:
     """Return a stretch of θ₀ (float32)."""
     values = np.empty(count, np.float32)
     base.read(tensor.name, start, values)

@@ -33,6 +33,7 @@ from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.pieces import Shape
 from workflow_scripts.merging.source_statistics import Wanted
 from workflow_scripts.merging.sources import Sources, Tensor
+from workflow_scripts.merging.tensor_files import Reader
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,44 @@ class Merge:
 
     Attributes
     ----------
-    paths : tuple of Path
+    sources : tuple of Path or Reader
         The sources' task vectors.
     context : Context
     method : str
     parameters : mapping
     folder : Path
         For intermediate task vectors.
+    tensors : frozenset of str or None
+        The tensors to be merged; None: all.
     """
 
-    paths: tuple[Path, ...]
+    sources: tuple[Path | Reader, ...]
     context: Context
     method: str
     parameters: Mapping[str, Any]
     folder: Path
+    tensors: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One method over some of the model's tensors.
+
+    Attributes
+    ----------
+    method : str
+    parameters : mapping
+        Its hyper-parameters; missing ones take their defaults.
+    weights : tuple of float
+        One per source, 0 or more, sum 1.
+    tensors : frozenset of str or None
+        None: all tensors that no other step names.
+    """
+
+    method: str
+    parameters: Mapping[str, Any]
+    weights: tuple[float, ...]
+    tensors: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """The sources of a merge, aligned: every tensor that any of them changed, as K rows of one float32 array."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.tensor_files import ROWS, Stored, TensorFile
+from workflow_scripts.merging.progress import Progress
+from workflow_scripts.merging.tensor_files import ROWS, Reader, Stored, TensorFile
 
 PIECE = 1 << 16  # elements of one source per piece: a few sources' float32 stay in cache
 
@@ -35,25 +37,29 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of aligned elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     @property
     def width(self) -> int:
         """Elements per row."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) if len(self.shape) > 1 else 1
+        return prod(self.shape[1:])
 
 
 class Sources:
-    """Task-vector files opened together.
+    """Task vectors opened together.
 
     Parameters
     ----------
-    paths : list of path
-        One per source, in the order of the weights.
+    sources : list of path or Reader
+        One per source, in the order of the weights: a task-vector file, or what reads a task vector.
     names : list of str
         For messages.
     whole : mapping, optional
         Tensor name → full shape; these tensors are aligned whole, even where all sources store rows.
+    only : collection of str, optional
+        The tensors that take part; default: all that a source has.
+    progress : Progress, optional
+        Is told of every element read.
     like : sequence of Tensor, optional
         Take this alignment, that of the task vectors, for files that hold something else about the same sources.
 
@@ -65,32 +71,37 @@ class Sources:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        sources: Sequence[Path | Reader],
         names: Sequence[str],
         whole: Mapping[str, tuple[int, ...]] | None = None,
+        only: Collection[str] | None = None,
+        progress: Progress | None = None,
         like: Sequence[Tensor] | None = None,
     ) -> None:
-        self.files = [TensorFile(p) for p in paths]
+        self.files: list[Reader] = [TensorFile(s) if isinstance(s, Path) else s for s in sources]
+        self._own = [f for f, s in zip(self.files, sources, strict=True) if f is not s]
         self.names = names
         self._whole = whole or {}
-        self._rows = [{n: f.read_rows(n) for n in f.stored if n + ROWS in f.stored} for f in self.files]
-        self.tensors = self._align() if like is None else list(like)
+        self._progress = progress or Progress()
+        found = {n for f in self.files for n in f.stored if not n.endswith(ROWS)}
+        chosen = sorted(found if only is None else found & set(only))
+        self._rows = [{n: f.read_rows(n) for n in chosen if n in f.stored and n + ROWS in f.stored} for f in self.files]
+        self.tensors = self._align(chosen) if like is None else list(like)
         self._places = [self._place(i) for i in range(len(self.files))]
 
     def close(self) -> None:
-        """Close all files."""
-        for file in self.files:
+        """Close the files that were opened here."""
+        for file in self._own:
             file.close()
 
     def stored_elements(self, source: int) -> int:
-        """Return how many elements a source's file holds: those that training may have changed."""
+        """Return how many elements a source holds: those that training may have changed."""
         stored = self.files[source].stored
-        return sum(int(np.prod(s.shape)) for name, s in stored.items() if not name.endswith(ROWS))
+        return sum(prod(s.shape) for name, s in stored.items() if not name.endswith(ROWS))
 
-    def _align(self) -> list[Tensor]:
-        found = sorted({n for f in self.files for n in f.stored if not n.endswith(ROWS)})
+    def _align(self, names: Sequence[str]) -> list[Tensor]:
         tensors, first = [], 0
-        for name in found:
+        for name in names:
             holders = [(i, f.stored[name]) for i, f in enumerate(self.files) if name in f.stored]
             rows = self._union(name, [i for i, _ in holders])
             tail = self._common_shape(name, holders, rows)
@@ -129,6 +140,7 @@ class Sources:
     def read(self, source: int, tensor: Tensor, start: int, out: np.ndarray) -> None:
         """Fill `out` with a source's aligned elements from `start` on; what it did not change is 0."""
         file = self.files[source]
+        self._progress.advance(len(out))
         if tensor.name not in file.stored:
             out[:] = 0
         elif tensor.name not in self._places[source]:

@@ -6,14 +6,14 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
 
 ROWS = ".rows"
-ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I32": 4, "I64": 8}
+ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I32": 4, "I64": 8, "U8": 1, "I8": 1, "BOOL": 1, "I16": 2}
 NUMPY = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "F64": np.float64, "I32": np.int32, "I64": np.int64}
 
 
@@ -24,6 +24,25 @@ class Stored:
     dtype: str
     shape: tuple[int, ...]
     offset: int
+
+
+class Reader(Protocol):
+    """What can be a source of a merge, or its θ₀: named tensors, read in pieces."""
+
+    stored: dict[str, Stored]
+
+    def read(self, name: str, start: int, out: np.ndarray) -> None:
+        """Fill `out` (float32, flat) with the elements of a tensor from flat position `start` on."""
+
+    def read_rows(self, name: str) -> np.ndarray:
+        """Return the row positions (int64) that belong to a tensor stored by rows."""
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+
+    def close(self) -> None:
+        """Close what was opened."""
 
 
 class TensorFile:
@@ -69,6 +88,11 @@ class TensorFile:
             raise ValueError("the header is not a JSON object")
         return header, 8 + length
 
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return os.fstat(self._descriptor).st_size
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
@@ -86,6 +110,13 @@ class TensorFile:
             np.left_shift(raw.astype(np.uint32), 16, out=out.view(np.uint32))
         else:
             out[:] = raw
+
+    def read_bytes(self, name: str) -> np.ndarray:
+        """Return a whole tensor as its file holds it (uint8)."""
+        stored = self.stored[name]
+        raw = np.empty(int(np.prod(stored.shape, dtype=np.int64)) * ITEM_BYTES[stored.dtype], np.uint8)
+        self._fill(raw, stored.offset, name)
+        return raw
 
     def read_rows(self, name: str) -> np.ndarray:
         """Return the row positions (int64) that belong to a tensor stored by rows."""
@@ -112,7 +143,7 @@ class TensorWriter:
     path : path
         Not atomic by itself: give it a temporary path.
     shapes : dict of str to tuple of (shape, dtype)
-        ``dtype`` is ``"F32"`` or ``"I32"``.
+        ``dtype`` in safetensors' words: ``"F32"``, ``"BF16"``, ``"I32"`` …
     metadata : dict of str to str
     """
 
@@ -122,7 +153,7 @@ class TensorWriter:
         header: dict[str, object] = {"__metadata__": metadata}
         self._offsets, position = {}, 0
         for name, (shape, dtype) in shapes.items():
-            size = int(np.prod(shape)) * ITEM_BYTES[dtype]
+            size = int(np.prod(shape, dtype=np.int64)) * ITEM_BYTES[dtype]
             header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, position + size]}
             self._offsets[name] = position
             position += size
@@ -134,7 +165,7 @@ class TensorWriter:
         os.truncate(self._file.fileno(), self._start + position)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
-        """Write flat `values` at element `start` of a tensor."""
+        """Write flat `values`, of the tensor's item size, at element `start` of a tensor."""
         view = np.ascontiguousarray(values).data.cast("B")
         position = self._start + self._offsets[name] + start * values.itemsize
         while len(view):

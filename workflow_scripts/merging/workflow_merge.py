@@ -6,10 +6,11 @@ from typing import Any
 
 from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Layout
-from workflow_scripts.merging.engine import MergeFacts, merge_files
+from workflow_scripts.merging.architecture import layout_of
+from workflow_scripts.merging.engine import merge_files
+from workflow_scripts.merging.facts import summarise
 from workflow_scripts.merging.tensor_files import TensorFile
-from workflow_scripts.models.checkpoints import embedding_name, require_base, skeleton
+from workflow_scripts.models.checkpoints import require_base, skeleton
 
 
 def merge_models(
@@ -101,25 +102,3 @@ def shrink_model(inputs: Mapping[str, Any], base: str, merged: Mapping[str, Any]
 def norm_of(facts: Mapping[str, Any]) -> float:
     """Return the norm of a whole task vector from the facts of its parts."""
     return float(sum(facts[part]["norm"] ** 2 for part in ("embedding", "encoder", "head")) ** 0.5)
-
-
-def layout_of(model: Any) -> Layout:
-    """Return which tensor is what in a Hugging Face encoder classifier."""
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    head = frozenset(name for name in shapes if not name.startswith(model.base_model_prefix + "."))
-    return Layout(embedding_name(model), head, model.config.num_hidden_layers, shapes=shapes)
-
-
-def summarise(facts: MergeFacts, layout: Layout) -> dict[str, Any]:
-    """Return density and norm per part of the model."""
-    parts: dict[str, list[str]] = {"embedding": [], "encoder": [], "head": []}
-    for name in facts.elements:
-        parts[layout.part(name)].append(name)
-    return {
-        part: {
-            "elements": sum(facts.elements[n] for n in names),
-            "density": sum(facts.nonzero[n] for n in names) / max(1, sum(facts.elements[n] for n in names)),
-            "norm": sum(facts.squared_norm[n] for n in names) ** 0.5,
-        }
-        for part, names in parts.items()
-    }

@@ -94,5 +94,7 @@ def _check(report: dict[str, set[str]], model: PreTrainedModel, source: str) -> 
 
 def base_digest(folder: str | Path) -> str:
     """Return the content digest of θ₀: config, weights and tokenizer."""
-    names = ("config.json", "model.safetensors", "tokenizer.json")
+    shards = sorted(p.name for p in Path(folder).glob("model-*-of-*.safetensors"))
+    weights = ["model.safetensors"] if (Path(folder) / "model.safetensors").exists() else shards
+    names = ("config.json", *weights, "tokenizer.json")
     return digest_of_files(*(p for n in names if (p := Path(folder) / n).exists()))

@@ -14,6 +14,7 @@ from workflow_scripts.core.signatures import parameter_names
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.engine import run_merge
 from workflow_scripts.merging.method import Merge, load_method
+from workflow_scripts.merging.tensor_files import Reader
 
 USES_WEIGHTS = True
 SHAPE = "merge"
@@ -58,10 +59,10 @@ def hierarchical(
     """
     weights = merge.context.weights
     groups = {n: m for n, m in sorted(_members(merge.context, by).items()) if weights[m].sum() > 0}
-    paths = tuple(_merge_group(merge, m, inner, inner_parameters or {}) for m in groups.values())
+    sources = tuple(_merge_group(merge, m, inner, inner_parameters or {}) for m in groups.values())
     shares = np.array([weights[m].sum() if group_weights == "summed" else 1.0 for m in groups.values()])
     context = replace(merge.context, names=tuple(groups), weights=shares / shares.sum(), groups={})
-    return replace(merge, paths=paths, context=context, method=outer, parameters=outer_parameters or {})
+    return replace(merge, sources=sources, context=context, method=outer, parameters=outer_parameters or {})
 
 
 def _members(context: Context, by: str) -> dict[str, list[int]]:
@@ -74,15 +75,15 @@ def _members(context: Context, by: str) -> dict[str, list[int]]:
     return found
 
 
-def _merge_group(merge: Merge, members: list[int], method: str, given: Mapping[str, Any]) -> Path:
-    """Merge one group into a file of its own; a group of one has its file."""
+def _merge_group(merge: Merge, members: list[int], method: str, given: Mapping[str, Any]) -> Path | Reader:
+    """Merge one group into a file of its own; a group of one is its source."""
     if len(members) == 1:
-        return merge.paths[members[0]]
+        return merge.sources[members[0]]
     names, weights = tuple(merge.context.names[m] for m in members), merge.context.weights[members]
     context = replace(merge.context, names=names, weights=weights / weights.sum())
     folder = Path(tempfile.mkdtemp(dir=merge.folder))
-    settings = _inner_settings(method, given)
-    within = Merge(tuple(merge.paths[m] for m in members), context, method, settings, folder)
+    sources, settings = tuple(merge.sources[m] for m in members), _inner_settings(method, given)
+    within = replace(merge, sources=sources, context=context, method=method, parameters=settings, folder=folder)
     run_merge(within, folder / "merged.safetensors", {})
     return folder / "merged.safetensors"
 

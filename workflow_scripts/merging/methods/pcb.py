@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.arithmetic import total
+from workflow_scripts.merging.arithmetic import divide, total
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.inner_products import blocks
 from workflow_scripts.merging.pieces import Piece
@@ -61,7 +61,7 @@ def pcb(
         np.add(weight, score, out=weight)
         np.multiply(tau, score, out=tau)
     merged = total(piece.tau)
-    np.divide(merged, weight, out=merged, where=weight > 0)
+    divide(merged, weight)
     return np.multiply(merged, np.float32(scaling), out=merged)
 
 

@@ -1,0 +1,346 @@
+"""Full checkpoints as sources: what must be refused, and what an error leaves behind."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.unit.checkpoint_models import (
+    LABELS,
+    change_config,
+    change_state,
+    family,
+    fine_tune,
+    make_model,
+    merge,
+    state_of,
+    task_vector,
+    write_model,
+    write_tokenizer,
+)
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging.checkpoints import locate
+from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
+from workflow_scripts.merging.method import Step
+
+WEIGHT = "bert.encoder.layer.1.output.dense.weight"
+
+
+@pytest.fixture
+def models(tmp_path):
+    return family(tmp_path, count=2)
+
+
+def refuse(models, tmp_path, message, **options):
+    """The merge fails with the message and leaves no trace."""
+    before = set(tmp_path.rglob("*"))
+    base, *sources = models
+    with pytest.raises(XlmergeError, match=message):
+        merge(sources, base, tmp_path / "out", **options)
+    assert set(tmp_path.rglob("*")) == before
+
+
+# --- models that do not belong together
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("num_hidden_layers", 3), ("hidden_size", 32), ("vocab_size", 41), ("num_attention_heads", 4)]
+)
+def test_another_architecture_is_refused(key, value, models, tmp_path):
+    shutil.rmtree(models[2])
+    write_model(make_model(**{key: value}), models[2])
+    refuse(models, tmp_path, rf"architectures differ, {key}: model0 \d+, model1 {value}, the base")
+
+
+def test_another_model_type_is_refused(models, tmp_path):
+    shutil.rmtree(models[2])
+    write_model(make_model("xlm-roberta"), models[2])
+    refuse(models, tmp_path, "differ, model_type: model0 bert, model1 xlm-roberta")
+
+
+def test_another_base_architecture_is_refused(models, tmp_path):
+    shutil.rmtree(models[0])
+    write_model(make_model(intermediate_size=28), models[0])
+    refuse(models, tmp_path, "intermediate_size: model0 24, model1 24, the base 28")
+
+
+def test_a_model_for_another_task_is_refused(models, tmp_path):
+    change_config(models[2], architectures=["BertForMaskedLM"])
+    refuse(models, tmp_path, "model1 is a BertForMaskedLM")
+
+
+def test_a_shape_that_its_config_does_not_say_is_named(models, tmp_path):
+    change_state(models[2], **{WEIGHT: torch.ones(16, 23)})
+    refuse(models, tmp_path, rf"tensor {WEIGHT} has different shapes: model1 \(16, 23\), .*\(16, 24\)")
+
+
+def test_a_lacking_tensor_is_named(models, tmp_path):
+    change_state(models[2], **{WEIGHT: None})
+    refuse(models, tmp_path, f"model1 lacks tensor {WEIGHT}")
+
+
+def test_an_encoder_tensor_that_the_base_lacks_is_named(models, tmp_path):
+    change_state(models[0], **{WEIGHT: None})
+    refuse(models, tmp_path, f"the base .*lacks tensor {WEIGHT}")
+
+
+def test_integers_in_place_of_weights_are_refused(models, tmp_path):
+    change_state(models[2], **{WEIGHT: torch.ones(16, 24, dtype=torch.int8)})
+    refuse(models, tmp_path, f"tensor {WEIGHT} is stored as I8")
+
+
+def test_labels_that_differ_are_listed(models, tmp_path):
+    change_config(models[2], id2label={"0": "lights", "1": "music", "2": "alarm"})
+    refuse(models, tmp_path, "only model0 has weather; only model1 has alarm")
+
+
+def test_another_number_of_labels_is_listed(models, tmp_path):
+    shutil.rmtree(models[2])
+    write_model(make_model(labels=[*LABELS, "alarm"]), models[2])
+    refuse(models, tmp_path, "only model0 has nothing; only model1 has alarm")
+
+
+def test_a_label_twice_is_refused(models, tmp_path):
+    change_config(models[2], id2label={"0": "music", "1": "music", "2": "lights"})
+    refuse(models, tmp_path, "model1 has a label twice: music")
+
+
+def test_a_task_vector_has_the_labels_of_its_base(models, tmp_path):
+    vector = task_vector(models[1], models[0], tmp_path / "v.safetensors")
+    change_config(models[2], id2label={"0": "a", "1": "b", "2": "c"})
+    refuse([models[0], vector, models[2]], tmp_path, r"labels differ: only model1 has a, b, c; only the base \(and v\)")
+
+
+def test_labels_of_the_base_that_are_others_are_said(models, tmp_path, capsys):
+    expected = merge(models[1:], models[0], tmp_path / "out")
+    change_config(models[0], id2label={"0": "x", "1": "y", "2": "z"})
+    found = merge(models[1:], models[0], tmp_path / "again")
+    assert "the labels of the base's head are not the sources'" in capsys.readouterr().err
+    assert all(torch.equal(found[n], t) for n, t in expected.items())
+
+
+def test_numbered_labels_of_the_base_are_no_reason_to_worry(models, tmp_path, capsys):
+    change_config(models[0], id2label={str(i): f"LABEL_{i}" for i in range(3)})
+    merge(models[1:], models[0], tmp_path / "out")
+    assert "labels" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("a", "c", "b"), ("a", "b", "x")])
+def test_another_vocabulary_is_refused(words, models, tmp_path):
+    write_tokenizer(models[2], words)
+    refuse(models, tmp_path, r"vocabularies of model0 and model1 differ in 2 tokens \(tokenizer.json\): '[bc]' is")
+
+
+def test_a_unigram_vocabulary_is_compared_by_position(models, tmp_path):
+    for folder, pieces in ((models[1], ["a", "b"]), (models[2], ["b", "a"])):
+        vocabulary = {"model": {"type": "Unigram", "vocab": [[p, -1.0] for p in pieces]}}
+        (folder / "tokenizer.json").write_text(json.dumps(vocabulary))
+    (models[0] / "tokenizer.json").unlink()
+    refuse(models, tmp_path, "differ in 2 tokens .* 'a' is 0 in model0 and 1 in model1")
+
+
+def test_an_added_token_counts(models, tmp_path):
+    content = json.loads((models[2] / "tokenizer.json").read_text()) | {"added_tokens": [{"content": "<x>", "id": 3}]}
+    (models[2] / "tokenizer.json").write_text(json.dumps(content))
+    refuse(models, tmp_path, "differ in 1 tokens .*'<x>' is None in model0 and 3 in model1")
+
+
+def test_a_tokenizer_file_may_differ_in_what_does_not_number_tokens(models, tmp_path):
+    content = json.loads((models[2] / "tokenizer.json").read_text()) | {"truncation": {"max_length": 9}}
+    (models[2] / "tokenizer.json").write_text(json.dumps(content, indent=3))
+    merge(models[1:], models[0], tmp_path / "out")
+
+
+def test_vocabulary_files_are_compared_where_there_is_no_tokenizer_json(models, tmp_path):
+    for folder, text in zip(models, ("a\nb\n", "a\nb\n", "b\na\n"), strict=True):
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_text(text)
+    refuse(models, tmp_path, r"vocabularies of model0 and model1 differ \(vocab.txt\)")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", [WEIGHT, "bert.embeddings.word_embeddings.weight", "classifier.bias"])
+@pytest.mark.parametrize("which", [1, 0])
+def test_values_that_are_not_finite_name_tensor_and_model(which, name, bad, models, tmp_path):
+    value = state_of(models[which])[name]
+    value.view(-1)[-1] = bad
+    change_state(models[which], **{name: value})
+    owner = "the base .*base" if which == 0 else "model0"
+    refuse(models, tmp_path, f"tensor {name} is not finite in {owner}")
+
+
+def test_a_task_vector_of_another_base_is_refused(models, tmp_path):
+    vector = task_vector(models[1], models[0], tmp_path / "v.safetensors")
+    change_state(models[0], **{WEIGHT: state_of(models[0])[WEIGHT] + 1})
+    refuse([models[0], vector, models[2]], tmp_path, r"v\.safetensors is a task vector against the base")
+
+
+def test_a_shard_of_the_base_belongs_to_its_identity(tmp_path):
+    base, one, _ = family(tmp_path, count=2, max_shard_size="8KB")
+    vector = task_vector(one, base, tmp_path / "v.safetensors")
+    shard = min(base.glob("model-*.safetensors"))
+    save_file({n: t + 1 for n, t in load_file(shard).items()}, shard)
+    refuse([base, vector], tmp_path, "is a task vector against the base")
+
+
+def test_a_task_vector_needs_a_base_with_a_head(models, tmp_path):
+    vector = task_vector(models[1], models[0], tmp_path / "v.safetensors")
+    change_state(models[0], **{"classifier.weight": None})
+    refuse([models[0], vector], tmp_path, r"v: task vectors need .* lacks classifier\.weight")
+    with pytest.raises(XlmergeError, match=r"needs a θ₀ with a head.*classifier\.weight"):
+        merge_checkpoints(models[2:], models[0], tmp_path / "t", [Step("average", {}, (1.0,))], output="task-vector")
+
+
+def test_a_base_far_away_is_warned_about(tmp_path, capsys):
+    base = write_model(make_model(), tmp_path / "base")
+    near, far = make_model(), make_model(seed=5)
+    fine_tune(near, 1)
+    sources = [write_model(near, tmp_path / "near"), write_model(far, tmp_path / "far")]
+    merge(sources, base, tmp_path / "out")
+    warned = capsys.readouterr().err
+    assert "far is far from the base: ‖θ−θ₀‖/‖θ₀‖ is 1." in warned
+    assert "near is far" not in warned
+    distances = {
+        n: s["distance"] for n, s in json.loads((tmp_path / "out/xlmerge.json").read_text())["sources"].items()
+    }
+    assert 0.01 < distances["near"] < 0.1 < 1 < distances["far"] < 2  # two random models: √2
+
+
+# --- what cannot be read
+
+
+def test_weights_in_pickles_only_are_refused_with_the_remedy(models, tmp_path):
+    (models[2] / "model.safetensors").rename(models[2] / "pytorch_model.bin")
+    refuse(models, tmp_path, r"model1 has weights only as pytorch_model\.bin.*save_pretrained")
+
+
+def test_an_adapter_is_no_model(models, tmp_path):
+    (models[2] / "model.safetensors").unlink()
+    (models[2] / "adapter_config.json").write_text("{}")
+    refuse(models, tmp_path, "holds an adapter.*merge_and_unload")
+
+
+def test_a_folder_without_weights_is_named(models, tmp_path):
+    (models[2] / "model.safetensors").unlink()
+    refuse(models, tmp_path, r"model1 has no model\.safetensors")
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    models = family(tmp_path, count=2, max_shard_size="8KB")
+    shard = sorted(models[2].glob("model-*.safetensors"))[1]
+    shard.unlink()
+    refuse(models, tmp_path, f"lacks {shard.name} of its")
+
+
+def test_a_broken_index_is_named(tmp_path):
+    models = family(tmp_path, count=2, max_shard_size="8KB")
+    (models[2] / "model.safetensors.index.json").write_text("{}")
+    refuse(models, tmp_path, r"model\.safetensors\.index\.json cannot be read")
+
+
+def test_a_folder_without_config_is_named(models, tmp_path):
+    (models[2] / "config.json").unlink()
+    refuse(models, tmp_path, r"model1/config\.json cannot be used")
+
+
+def test_a_bare_safetensors_file_is_no_task_vector(models, tmp_path):
+    refuse([*models[:2], models[2] / "model.safetensors"], tmp_path, "is no task vector.*give its folder")
+
+
+def test_a_path_that_does_not_exist_is_not_looked_for_on_the_hub(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
+    refuse([*models[:2], tmp_path / "nowhere"], tmp_path, "nowhere does not exist")
+
+
+def test_a_hub_id_without_a_network_is_explained(models, tmp_path, monkeypatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def unreachable(*_, **__):
+        raise LocalEntryNotFoundError("no connection\nlong story")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    message = r"owner/some-model is no local folder or file, .*hub \(no connection\)\. Without a network"
+    refuse([*models[:2], "owner/some-model"], tmp_path, message)
+
+
+def test_a_hub_id_is_fetched_without_what_is_not_needed(models, tmp_path, monkeypatch):
+    asked = {}
+
+    def download(name, allow_patterns):
+        asked[name] = allow_patterns
+        return str(models[2])
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    expected = merge(models[1:], models[0], tmp_path / "out")
+    found = merge([models[1], "owner/model"], models[0], tmp_path / "again")
+    assert all(torch.equal(found[n], t) for n, t in expected.items())
+    (patterns,) = asked.values()
+    assert "model*.safetensors" in patterns
+    assert not any("bin" in p or p == "*" for p in patterns)
+
+
+def test_a_local_folder_wins_over_the_hub(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
+    assert locate.locate("model1") == locate.Path("model1")
+    merge(["model0", "model1"], "base", tmp_path / "out")
+
+
+# --- outputs
+
+
+def test_an_output_folder_with_something_in_it_is_refused(models, tmp_path):
+    (tmp_path / "out").mkdir()
+    merge(models[1:], models[0], tmp_path / "out")  # an empty one is not
+    before = (tmp_path / "out/model.safetensors").read_bytes()
+    refuse(models, tmp_path, "out exists: .*--overwrite", weights=[0.9, 0.1], method="similarity")
+    merge(models[1:], models[0], tmp_path / "out", "similarity", [0.9, 0.1], overwrite=True)
+    assert (tmp_path / "out/model.safetensors").read_bytes() != before
+
+
+def test_overwriting_spares_what_is_no_model(models, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("…")
+    refuse(models, tmp_path, "something else than a model", overwrite=True)
+
+
+@pytest.mark.parametrize("which", ["model0", "base", ""])
+def test_the_output_never_replaces_an_input(which, models, tmp_path):
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(XlmergeError, match="would replace"):
+        merge(models[1:], models[0], tmp_path / which, overwrite=True)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_failed_merge_leaves_the_old_output(models, tmp_path):
+    merge(models[1:], models[0], tmp_path / "out")
+    before = (tmp_path / "out/model.safetensors").read_bytes()
+    change_state(models[2], **{"classifier.bias": torch.tensor([0, float("nan"), 0])})
+    refuse(models, tmp_path, "not finite", overwrite=True)
+    assert (tmp_path / "out/model.safetensors").read_bytes() == before
+
+
+def test_a_disk_too_small_is_said_before_anything_is_written(models, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
+    refuse(models, tmp_path, r"out needs 0\.00 GB, but .* has only")
+
+
+def test_names_must_tell_the_sources_apart(models, tmp_path):
+    refuse([models[0], models[1], models[1]], tmp_path, "given twice")
+    refuse(models, tmp_path, "as many distinct names", names=["a", "a"])
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (["m/de/seed0/model.safetensors", "m/fr/seed0/model.safetensors"], ["de/seed0", "fr/seed0"]),
+        (["a/x", "b/y/"], ["x", "y"]),
+        (["one.safetensors", "two.safetensors"], ["one", "two"]),
+        (["x", "b/x"], ["x", "b/x"]),
+    ],
+)
+def test_names_are_the_shortest_ends_that_differ(sources, names):
+    assert locate.short_names(sources) == names

@@ -1,0 +1,1 @@
+"""Hugging Face checkpoints as sources, θ₀ and output of a merge."""
