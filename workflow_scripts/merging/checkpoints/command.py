@@ -41,7 +41,7 @@ def parser_for(method: str | None) -> argparse.ArgumentParser:
     add("--groups", nargs="+", metavar="GROUP", help="of the sources, for hierarchical: families, scripts …")
     add("--head", choices=["base", "mean"], default="base", help="mean: average the heads, whatever the base has")
     add("--output", choices=["checkpoint", "task-vector"], default="checkpoint")
-    add("--dtype", choices=["float32", "bfloat16", "float16"], help="of the written weights (the base's)")
+    add("--dtype", choices=["float32", "bfloat16", "float16", "widest"], help="of the written weights (the base's)")
     add("--overwrite", action="store_true", help="replace an existing output")
     add("--dry-run", action="store_true", help="check everything but the weights, print what would happen")
     if method:
