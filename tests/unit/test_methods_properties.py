@@ -208,6 +208,10 @@ def test_any_piece_size_gives_the_same_bits(method, parameters, data, size):
         ("breadcrumbs", {"density": 0.4, "gamma": 0.1, "count": "all"}),
         ("sce", {"ratio": 0.2, "count": "all"}),
         ("della", {"count": "all"}),
+        ("della", {"rescale": "l1", "count": "all"}),
+        ("dare_ties", {"rescale": "l1"}),
+        ("ties", {"normalize": False}),
+        ("sce", {"ratio": None}),
     ],
 )
 @few

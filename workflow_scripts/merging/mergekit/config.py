@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 
 from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.errors import XlmergeError
@@ -20,7 +20,16 @@ ABSENT = {
 DTYPES = ("float32", "bfloat16", "float16")
 
 Scalar = bool | int | float | str
-Value = Scalar | Annotated[list[Scalar], Field(min_length=1)]
+
+
+def _value(given: Any) -> Any:
+    points = given if isinstance(given, list) else [given]
+    if not points or not all(isinstance(p, Scalar) for p in points):
+        raise ValueError("a number, true, false, or a list of these, a gradient")
+    return given
+
+
+Value = Annotated[Scalar | list[Scalar], PlainValidator(_value)]
 
 
 class Condition(Closed):
