@@ -207,7 +207,7 @@ def test_slerp_begins_at_the_base():
     made = asked("merge_method: slerp\nbase_model: b\nmodels: [{model: a}, {model: b}]\nparameters: {t: 0.25}")
     assert (made.sources, made.base) == (("b", "a"), "b")
     (found,) = steps_for(made, NAMES, LAYOUT)
-    assert (found.weights, found.parameters) == ((0.75, 0.25), {"space": "weights", "vectors": "raw"})
+    assert (found.weights, found.parameters) == ((0.75, 0.25), {"space": "weights", "sines": "raw"})
 
 
 @pytest.mark.parametrize("method", ["sce", "model_stock", "karcher"])

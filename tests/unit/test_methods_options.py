@@ -62,11 +62,11 @@ def test_where_nothing_is_left_there_is_no_norm_to_restore():
 
 def test_slerp_can_apply_the_sines_to_the_vectors_as_they_are():
     half = np.sin(np.pi / 4)
-    assert merge_one([[2, 0], [0, 1]], "slerp", vectors="raw") == pytest.approx([2 * half, half])
-    found = merge_one([[2, 0], [0, 1]], "slerp", [0.25, 0.75], vectors="raw")
+    assert merge_one([[2, 0], [0, 1]], "slerp", sines="raw") == pytest.approx([2 * half, half])
+    found = merge_one([[2, 0], [0, 1]], "slerp", [0.25, 0.75], sines="raw")
     assert found == pytest.approx([2 * np.sin(np.pi / 8), np.sin(3 * np.pi / 8)])
-    assert merge_one([[0, 0], [0, 1]], "slerp", vectors="raw") == pytest.approx([0, half])  # as at a right angle
-    assert merge_one([[1, 1], [3, 3]], "slerp", vectors="raw") == [2, 2]
+    assert merge_one([[0, 0], [0, 1]], "slerp", sines="raw") == pytest.approx([0, half])  # as at a right angle
+    assert merge_one([[1, 1], [3, 3]], "slerp", sines="raw") == [2, 2]
 
 
 def test_karcher_can_be_spherical_for_nearly_parallel_sources():

@@ -42,7 +42,7 @@ METHODS = [
     ("hierarchical", {"inner": "ties", "inner_parameters": {"density": 0.4}, "outer": "karcher"}),
     ("per_source", {"inner": "della", "inner_parameters": {"density": 0.6}, "outer": "ties"}),
     ("slerp", {}),
-    ("slerp", {"vectors": "raw"}),
+    ("slerp", {"sines": "raw"}),
 ]
 RANDOM = {"dare_linear", "dare_ties", "della"}
 MASKED = {*RANDOM, "per_source"}  # masks belong to names

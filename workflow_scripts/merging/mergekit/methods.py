@@ -77,7 +77,7 @@ def slerp(values: Values, names: Sequence[str]) -> Step:
     t = values.number("t")
     if not 0 <= t <= 1:
         raise XlmergeError(f"slerp: t lies between 0 and 1, got {t:g} for tensor {values.tensor}")
-    return Step("slerp", {"space": "weights", "vectors": "raw"}, (1 - t, t))
+    return Step("slerp", {"space": "weights", "sines": "raw"}, (1 - t, t))
 
 
 def karcher(values: Values, names: Sequence[str]) -> Step:

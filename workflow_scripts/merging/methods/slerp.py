@@ -22,14 +22,14 @@ def slerp(
     space: Annotated[
         Literal["task_vector", "weights"], Field(description="Interpolate task vectors, or whole weights.")
     ] = "task_vector",
-    vectors: Annotated[
+    sines: Annotated[
         Literal["unit", "raw"], Field(description="Apply the sines to unit vectors, or to the vectors as they are.")
     ] = "unit",
 ) -> np.ndarray:
     """Interpolate two sources on the sphere.
 
     Per tensor, Ω the angle between τ₁ and τ₂: direction (sin(w₁Ω)·τ₁/‖τ₁‖ + sin(w₂Ω)·τ₂/‖τ₂‖) / sin Ω, norm
-    w₁‖τ₁‖ + w₂‖τ₂‖. Linear where |cos Ω| > 0.9995 or a norm is 0. With ``vectors: raw`` the sines apply to τ₁ and τ₂
+    w₁‖τ₁‖ + w₂‖τ₂‖. Linear where |cos Ω| > 0.9995 or a norm is 0. With ``sines: raw`` the sines apply to τ₁ and τ₂
     themselves, whatever norm results, and a vector without length is at a right angle to the other.
 
     Parameters
@@ -51,7 +51,7 @@ def slerp(
 
 def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Coefficients:
     """Return each tensor's coefficients."""
-    rule = sphere_coefficients if parameters["vectors"] == "unit" else raw_slerp_coefficients
+    rule = sphere_coefficients if parameters["sines"] == "unit" else raw_slerp_coefficients
     return coefficients(sources, context, rule, with_base=parameters["space"] == "weights")
 
 
