@@ -20,9 +20,7 @@ GAMMA, EPSILON = 0.01, 0.15
 SHARED = frozenset({"int8_mask", "normalize", "rescale", "lambda"})
 PER_MODEL = frozenset({"weight"})
 RANDOM = ("dare_linear", "della")
-JOINT: dict[
-    tuple[str | None, bool], str
-] = {  # makes sources sparse, elects signs → does both
+JOINT: dict[tuple[str | None, bool], str] = {  # makes sources sparse, elects signs → does both
     ("ties", True): "ties",
     ("dare_linear", True): "dare_ties",
     ("dare_linear", False): "dare_linear",
