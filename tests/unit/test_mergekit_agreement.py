@@ -104,6 +104,9 @@ CASES = {
     "breadcrumbs_ties": task("breadcrumbs_ties", density=0.5, gamma=0.1),
     "dare_ties, dense": task("dare_ties"),
     "dare_linear, dense": task("dare_linear"),
+    "dare_linear, density 0 for one": task(
+        "dare_linear", [*THREE[:2], {"model": "three", "parameters": {"weight": 1, "density": 0}}], normalize=True
+    ),
     "della, dense": task("della"),
     "della_linear, dense": task("della_linear"),
     "model_stock": task("model_stock", PLAIN),
@@ -150,13 +153,13 @@ def test_the_cases_can_tell_configs_apart(models, tmp_path):
     assert different == {n for n in theirs if "attention" in n or "classifier" in n}
 
 
-@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize("rescale", [{}, {"rescale": True}, {"rescale": False}], ids=["", "rescaled", "not rescaled"])
 @pytest.mark.parametrize(
     ("method", "sparsity"), [("dare_linear", {}), ("dare_ties", {}), ("della", {}), ("della_linear", {"epsilon": 0.1})]
 )
 def test_what_random_masks_keep_is_the_same_but_for_the_masks(method, sparsity, rescale, models, tmp_path):
     one = [{"model": "one", "parameters": {"weight": 1, "density": 0.4, **sparsity}}]
-    both = by_both({**task(method, one, rescale=rescale), "dtype": "float32"}, models, tmp_path)
+    both = by_both({**task(method, one, **rescale), "dtype": "float32"}, models, tmp_path)
     base = state_of(models / "base")
     name = next(n for n in base if n.endswith("layer.2.intermediate.dense.weight"))
     tau = state_of(models / "one")[name] - base[name]
@@ -165,7 +168,7 @@ def test_what_random_masks_keep_is_the_same_but_for_the_masks(method, sparsity, 
         assert kept.float().mean().item() == pytest.approx(0.4, abs=0.1)  # 384 elements: 4 standard errors
         ratio = (found / tau)[kept]
         torch.testing.assert_close(ratio, ratio[0].expand_as(ratio), rtol=1e-4, atol=0)
-        if rescale:
+        if rescale.get("rescale", True):
             assert found.abs().sum().item() == pytest.approx(tau.abs().sum().item(), rel=1e-4)
         else:
             assert ratio[0].item() == pytest.approx(1, rel=1e-4)
