@@ -15,15 +15,11 @@ def main(arguments: Sequence[str]) -> int:
         from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 
         report = merge_checkpoints(
-            options.sources,
-            options.base,
-            options.out,
-            [command.step_of(options)],
+            **command.request(options),
+            out=options.out,
             names=options.names,
-            groups=options.groups,
             head=options.head,
             output=options.output,
-            dtype=options.dtype,
             overwrite=options.overwrite,
             dry_run=options.dry_run,
             progress=bar,

@@ -40,9 +40,12 @@ METHODS = [
     ("iso_c", {}),
     ("layer_swap", {"outer": "ties", "outer_parameters": {"density": 0.4}, "middle": "karcher"}),
     ("hierarchical", {"inner": "ties", "inner_parameters": {"density": 0.4}, "outer": "karcher"}),
+    ("per_source", {"inner": "della", "inner_parameters": {"density": 0.6}, "outer": "ties"}),
     ("slerp", {}),
+    ("slerp", {"sines": "raw"}),
 ]
 RANDOM = {"dare_linear", "dare_ties", "della"}
+MASKED = {*RANDOM, "per_source"}  # masks belong to names
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(METHODS)]
 each_method = pytest.mark.parametrize(("method", "parameters"), METHODS, ids=ids)
 
@@ -176,7 +179,7 @@ def test_order_of_sources_does_not_matter(method, parameters, data, random):
     assert bits(found) == bits(go(vectors, method, weights, parameters))
 
 
-@pytest.mark.parametrize(("method", "parameters"), [m for m in METHODS if m[0] not in {*RANDOM, "hierarchical"}])
+@pytest.mark.parametrize(("method", "parameters"), [m for m in METHODS if m[0] not in {*MASKED, "hierarchical"}])
 @few
 @given(data=merges(), random=st.randoms(use_true_random=False))
 def test_names_of_sources_do_not_matter_without_masks(method, parameters, data, random):
@@ -205,6 +208,10 @@ def test_any_piece_size_gives_the_same_bits(method, parameters, data, size):
         ("breadcrumbs", {"density": 0.4, "gamma": 0.1, "count": "all"}),
         ("sce", {"ratio": 0.2, "count": "all"}),
         ("della", {"count": "all"}),
+        ("della", {"rescale": "l1", "count": "all"}),
+        ("dare_ties", {"rescale": "l1"}),
+        ("ties", {"normalize": False}),
+        ("sce", {"ratio": None}),
     ],
 )
 @few

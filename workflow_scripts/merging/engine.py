@@ -131,7 +131,7 @@ def merge_steps(
         )
         merges = []
         for step in steps:
-            check_weights(names, step.weights)
+            check_weights(names, step.weights, step.raw)
             weights = np.array([step.weights[i] for i in order], np.float64)
             layout = circumstances.layout.restricted(step.tensors)
             context = replace(circumstances, names=tuple(names[i] for i in order), weights=weights, layout=layout)
@@ -205,11 +205,13 @@ def _prepared(method: Method, sources: Sources, context: Context) -> Iterator[An
             state.close()
 
 
-def check_weights(names: Sequence[str], weights: Sequence[float]) -> None:
-    """Raise an `XlmergeError` if weights are negative or do not sum to 1, or a name occurs twice."""
+def check_weights(names: Sequence[str], weights: Sequence[float], raw: bool = False) -> None:
+    """Raise an `XlmergeError` if weights are negative or do not sum to 1 (unless raw), or a name occurs twice."""
     if len(weights) != len(names):
         raise XlmergeError(f"{len(names)} sources need as many weights, got {len(weights)}")
-    if not np.isclose(sum(weights), 1.0) or min(weights) < 0:
+    if not np.isfinite(weights).all():
+        raise XlmergeError(f"weights must be numbers, got {list(weights)}")
+    if not raw and (not np.isclose(sum(weights), 1.0) or min(weights) < 0):
         raise XlmergeError(f"weights must be 0 or more and sum to 1, got {list(weights)}")
     if len(set(names)) < len(names):
         raise XlmergeError(f"the sources' names must be distinct, got {', '.join(sorted(names))}")

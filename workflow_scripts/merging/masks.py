@@ -11,8 +11,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.random import Philox
 
-from workflow_scripts.merging.arithmetic import mask
-from workflow_scripts.merging.pieces import Piece
 from workflow_scripts.merging.sources import Tensor
 
 BLOCK = 32  # bytes per step of Philox's counter
@@ -82,13 +80,6 @@ class Masks:
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
         return (mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32)
-
-
-def drop(piece: Piece, rate: float) -> None:
-    """Set each element of a piece to 0 with probability `rate`; the piece's state are the masks."""
-    for source, values in enumerate(piece.tau):
-        kept = piece.state.bernoulli(source, piece.tensor, piece.start, len(values), 1 - rate)
-        mask(values, kept)
 
 
 def spans(tensor: Tensor, start: int, count: int) -> Iterator[tuple[int, int, int]]:

@@ -74,12 +74,15 @@ class Step:
         One per source, 0 or more, sum 1.
     tensors : frozenset of str or None
         None: all tensors that no other step names.
+    raw : bool
+        The weights are any numbers; only for methods that are linear in them.
     """
 
     method: str
     parameters: Mapping[str, Any]
     weights: tuple[float, ...]
     tensors: frozenset[str] | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 
 PARALLEL = 0.9995
-STEPS, TOLERANCE, SINGULAR, SPANNED = 200, 1e-9, 1e-7, 1e-12
+STEPS, TOLERANCE, SINGULAR, SPANNED = 1000, 1e-9, 1e-7, 1e-12
 
 
-def sphere_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sphere_coefficients(gram: np.ndarray, weights: np.ndarray, parallel: float = PARALLEL) -> np.ndarray:
     """Return the coefficients of the weighted Karcher mean.
 
     The mean of the directions is a unit vector in their span; its length becomes Σ wᵢ‖τᵢ‖. Sources with zero norm have
@@ -18,6 +18,8 @@ def sphere_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
     gram : ndarray, shape (K, K)
         Inner products.
     weights : ndarray, shape (K,)
+    parallel : float
+        The |cosine| from which on directions are parallel.
 
     Returns
     -------
@@ -26,12 +28,22 @@ def sphere_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
     norms = np.sqrt(np.diag(gram))
     present = (norms > 0) & (weights > 0)
     cosines = gram[np.ix_(present, present)] / np.outer(norms[present], norms[present])
-    if (np.abs(cosines[np.triu_indices_from(cosines, 1)]) > PARALLEL).all():
+    if (np.abs(cosines[np.triu_indices_from(cosines, 1)]) > parallel).all():
         return weights
     result = np.zeros_like(weights)
     direction = _karcher(np.clip(cosines, -1, 1), weights[present] / weights[present].sum())
     result[present] = direction * (weights @ norms) / norms[present]
     return result
+
+
+def raw_slerp_coefficients(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return sin(wᵢΩ)/sin Ω (shape (2,)), Ω the angle between two vectors; the weights where they are parallel."""
+    length = np.sqrt(gram[0, 0] * gram[1, 1])
+    cosine = np.clip(gram[0, 1] / length, -1, 1) if length > 0 else 0.0
+    if abs(cosine) > PARALLEL:
+        return weights
+    angle = np.arccos(cosine)
+    return np.sin(weights * angle) / np.sin(angle)
 
 
 def _karcher(cosines: np.ndarray, weights: np.ndarray) -> np.ndarray:

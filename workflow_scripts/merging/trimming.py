@@ -19,9 +19,9 @@ MAGNITUDE, SIGN = np.uint32(0x7FFFFFFF), np.uint32(0x80000000)
 Ranks = Callable[[int, int], Sequence[int]]  # number of non-zero keys, number of elements → wanted ranks (1 = largest)
 
 
-def share(fraction: float, count: int) -> int:
-    """Return how many of `count` elements a fraction is: rounded down, at least 1."""
-    return max(1, int(fraction * count))
+def share(fraction: float, count: int, minimum: int = 1) -> int:
+    """Return how many of `count` elements a fraction is: rounded down, at least `minimum`."""
+    return max(minimum, int(fraction * count))
 
 
 def magnitude_keys(values: np.ndarray) -> np.ndarray:

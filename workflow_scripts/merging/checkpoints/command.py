@@ -17,6 +17,10 @@ PROGRAM = "python -m workflow_scripts.merge_checkpoints"
 ABOUT = """Merge fine-tuned sequence classifiers (Hugging Face folders, hub ids, or xlmerge's task vectors) into one.
 
   --method METHOD --base BASE --out FOLDER SOURCE [SOURCE …]
+  --mergekit-config FILE --out FOLDER                             (mergekit's YAML instead; --help after it says more)
+"""
+MERGEKIT = """Merge as a file of mergekit's says, with mergekit's meaning and defaults: methods, weights, parameters per
+model, filters, gradients, dtypes. What is different is said in docs/merging.md.
 """
 GROUP = "parameters of the method"
 
@@ -35,18 +39,38 @@ def parser_for(method: str | None) -> argparse.ArgumentParser:
     add("sources", nargs="+", metavar="SOURCE", help="folder, task-vector file or hub id")
     add("--method", required=True, choices=registry.names("merge method"), metavar="METHOD")
     add("--base", required=True, help="θ₀, which the sources were fine-tuned from: folder, hub id, built-in encoder")
-    add("--out", required=True, help="folder to be made (a file for --output task-vector)")
     add("--weights", nargs="+", type=float, metavar="W", help="one per source, 0 or more, scaled to sum 1 (equal)")
-    add("--names", nargs="+", metavar="NAME", help="of the sources; random masks depend on them (from their paths)")
     add("--groups", nargs="+", metavar="GROUP", help="of the sources, for hierarchical: families, scripts …")
-    add("--head", choices=["base", "mean"], default="base", help="mean: average the heads, whatever the base has")
-    add("--output", choices=["checkpoint", "task-vector"], default="checkpoint")
-    add("--dtype", choices=["float32", "bfloat16", "float16"], help="of the written weights (the base's)")
-    add("--overwrite", action="store_true", help="replace an existing output")
-    add("--dry-run", action="store_true", help="check everything but the weights, print what would happen")
+    add("--dtype", choices=["float32", "bfloat16", "float16", "widest"], help="of the written weights (the base's)")
+    _add_common(parser)
+    parser.set_defaults(mergekit_config=None)
     if method:
         _add_parameters(parser.add_argument_group(GROUP), method)
     return parser
+
+
+def mergekit_parser() -> argparse.ArgumentParser:
+    """Return the parser where a file of mergekit's says what to merge."""
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        usage="%(prog)s --mergekit-config FILE --out OUT [options]",
+        description=MERGEKIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--mergekit-config", required=True, metavar="FILE", help="mergekit's YAML")
+    _add_common(parser)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--out", required=True, help="folder to be made (a file for --output task-vector)")
+    add("--names", nargs="+", metavar="NAME", help="of the sources; random masks depend on them (from their paths)")
+    add("--head", choices=["base", "mean"], default="base", help="mean: average the heads, whatever the base has")
+    add("--output", choices=["checkpoint", "task-vector"], default="checkpoint")
+    add("--overwrite", action="store_true", help="replace an existing output")
+    add("--dry-run", action="store_true", help="check everything but the weights, print what would happen")
 
 
 def _about(method: str) -> str:
@@ -102,8 +126,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options; ``parameters`` holds those of the method that were given."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--method")
-    method = first.parse_known_args([a for a in arguments if a not in ("-h", "--help")])[0].method
-    known = method if method in registry.names("merge method") else None
+    first.add_argument("--mergekit-config")
+    chosen = first.parse_known_args([a for a in arguments if a not in ("-h", "--help")])[0]
+    if chosen.mergekit_config:
+        return mergekit_parser().parse_args(arguments)
+    known = chosen.method if chosen.method in registry.names("merge method") else None
     parser = parser_for(known)
     options = parser.parse_args(arguments)
     prefix = _dest("")
@@ -118,6 +145,18 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def request(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is to be merged, as arguments of `merge_checkpoints`."""
+    if options.mergekit_config:
+        from workflow_scripts.merging.mergekit.translation import translate
+
+        asked = translate(options.mergekit_config)
+        dtype = asked.dtype if options.output == "checkpoint" else None
+        return {"sources": asked.sources, "base": asked.base, "steps": asked.steps, "dtype": dtype}
+    given = {"sources": options.sources, "base": options.base, "steps": [step_of(options)]}
+    return given | {"groups": options.groups, "dtype": options.dtype}
 
 
 def step_of(options: argparse.Namespace) -> Step:

@@ -66,8 +66,8 @@ def merge_checkpoints(
     head : {"base", "mean"}
         Take the head like every tensor (where θ₀ has it), or make it the weighted mean of the sources' heads.
     output : {"checkpoint", "task-vector"}
-    dtype : {"float32", "bfloat16", "float16"}, optional
-        Of a checkpoint's weights; default: θ₀'s. Task vectors are float32.
+    dtype : {"float32", "bfloat16", "float16", "widest"}, optional
+        Of a checkpoint's weights; default: θ₀'s; widest: what holds all models' values. Task vectors are float32.
     overwrite : bool
         Replace an existing output.
     dry_run : bool
@@ -88,8 +88,8 @@ def merge_checkpoints(
         If the models do not belong together, a value is not finite, or the output exists.
     """
     out, as_folder = Path(out), output == "checkpoint"
-    if dtype is not None and (dtype not in out_files.DTYPES or not as_folder):
-        known = ", ".join(out_files.DTYPES)
+    if dtype is not None and (dtype not in {*out_files.DTYPES, "widest"} or not as_folder):
+        known = ", ".join([*out_files.DTYPES, "widest"])
         raise XlmergeError(f"dtype {dtype!r}: a checkpoint's is one of {known}; a task vector is float32")
     with open_models(sources, base, names) as models:
         inputs = [*models.paths, models.base.checkpoint.folder]
@@ -129,7 +129,7 @@ def _check_methods(steps: Sequence[Step], names: Sequence[str], groups: Sequence
     if groups and len(groups) != count:
         raise XlmergeError(f"{count} sources need as many groups, got {len(groups)}: {', '.join(groups)}")
     for step in steps:
-        check_weights(names, step.weights)
+        check_weights(names, step.weights, step.raw)
         try:
             method = load_method(step.method, step.parameters)
             method.check_sources(count)

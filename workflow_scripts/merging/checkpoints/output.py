@@ -24,14 +24,23 @@ DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 def storage(models: Models, dtype: str | None) -> dict[str, str]:
     """Return tensor name → storage dtype of the merged model: the one given, else θ₀'s.
 
-    What θ₀ lacks is stored like the first checkpoint's; doubles become float32.
+    What θ₀ lacks is stored like the first checkpoint's; doubles become float32. ``"widest"`` is a dtype that holds all
+    models' values, tensor by tensor.
     """
+    if dtype == "widest":
+        return {name: _widest(models, name) for name in models.architecture.layout.shapes}
     checkpoint = next(iter(models.checkpoints.values()), models.base.checkpoint)
     found = {}
     for name in models.architecture.layout.shapes:
         stored = (checkpoint if name in models.base.absent else models.base.checkpoint).stored[name].dtype
         found[name] = DTYPES[dtype] if dtype else stored if stored in DTYPES.values() else "F32"
     return found
+
+
+def _widest(models: Models, name: str) -> str:
+    holders = [c for c in (*models.checkpoints.values(), models.base.checkpoint) if name in c.stored]
+    kinds = {c.stored[name].dtype for c in holders} or {"F32"}
+    return kinds.pop() if len(kinds) == 1 and kinds <= set(DTYPES.values()) else "F32"
 
 
 def stored_bytes(models: Models, dtypes: Mapping[str, str]) -> int:

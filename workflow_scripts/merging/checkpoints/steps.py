@@ -26,7 +26,7 @@ def resolve_steps(models: Models, steps: Steps, head: Head) -> list[Step]:
     Raises
     ------
     XlmergeError
-        If tensors are unknown, in two steps, or in none though θ₀ lacks them.
+        If tensors are unknown, in two steps, or in none though θ₀ lacks them; or a mean would have raw weights.
     """
     given = list(steps(models) if callable(steps) else steps)
     every, averaged = frozenset(models.architecture.layout.shapes), averaged_tensors(models, head)
@@ -38,6 +38,8 @@ def resolve_steps(models: Models, steps: Steps, head: Head) -> list[Step]:
     resolved: list[Step] = []
     for step in given:
         tensors = every - set(named) if step.tensors is None else step.tensors
+        if step.raw and tensors & averaged:
+            raise XlmergeError(f"the head is averaged, which takes weights of 0 or more, not {list(step.weights)}")
         resolved.append(replace(step, tensors=tensors - averaged))
         resolved.append(Step("similarity", {}, step.weights, tensors & averaged))
     resolved = [step for step in resolved if step.tensors]

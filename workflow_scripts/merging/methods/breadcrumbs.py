@@ -25,13 +25,14 @@ def breadcrumbs(
         Literal["nonzero", "all"],
         Field(description="Shares of the non-zero elements, or of all as in the paper's code."),
     ] = "nonzero",
+    minimum: Annotated[int, Field(ge=0, le=1, description="Elements left at least; 0 as in mergekit.")] = 1,
     scaling: Annotated[float, Field(description="λ, the factor of the sum of the task vectors.")] = 0.3,
 ) -> np.ndarray:
     """Merge by trimming both ends, then task arithmetic.
 
     Per source and tensor, by magnitude (equal ones by index, the lowest first): the ⌊gamma·nnz⌋ largest are dropped,
-    the next k = max(1, ⌊density·nnz⌋) kept, the rest dropped. Where less than k would be left, less of the largest are
-    dropped. Merged: λ Σ K·wᵢ·τ̂ᵢ.
+    the next k = max(minimum, ⌊density·nnz⌋) kept, the rest dropped. Where less than k would be left, less of the
+    largest are dropped. Merged: λ Σ K·wᵢ·τ̂ᵢ.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def prepare(
     """Return each tensor's and source's thresholds: above the first is dropped, above the second kept."""
 
     def ranks(number: int) -> Sequence[int]:
-        kept = share(parameters["density"], number)
+        kept = share(parameters["density"], number, parameters["minimum"])
         dropped = min(int(parameters["gamma"] * number), max(0, number - kept))
         return [dropped, dropped + kept]
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.arithmetic import disjoint_merge, mask
 from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.masks import Masks
+from workflow_scripts.merging.dropping import RESCALE, Dropping, Rescale, find_dropping, restore_norms
 from workflow_scripts.merging.pieces import Piece
 from workflow_scripts.merging.sources import Sources
 from workflow_scripts.merging.trimming import magnitude_keys
@@ -31,14 +31,15 @@ def della(
         Literal["nonzero", "all"], Field(description="Rank the non-zero elements of a row, or all as mergekit does.")
     ] = "nonzero",
     normalize: Annotated[bool, Field(description="Divide by the agreeing sources' weight, as TIES does.")] = False,
+    rescale: Annotated[Rescale, Field(description=RESCALE)] = "probability",
     seed: Annotated[int, Field(description="Seed of the random masks.")] = 0,
     scaling: Annotated[float, Field(description="λ, the length of the merged task vector.")] = 1.0,
 ) -> np.ndarray:
     """Merge by drop by magnitude, rescale, elect sign and disjoint sum.
 
     Within each row (a vector is one row) the element of rank r = 0 … m−1, from the smallest magnitude up, is kept with
-    probability p = density − epsilon + 2·epsilon·r/(m−1) (m = 1: density) and divided by p. Equal magnitudes rank by
-    index: the lowest index highest. Then as `dare_ties`: λ Σ_agree wᵢτ̃ᵢ.
+    probability p = density − epsilon + 2·epsilon·r/(m−1) (m = 1: density) and divided by p (or see ``rescale``). Equal
+    magnitudes rank by index: the lowest index highest. Then as `dare_ties`: λ Σ_agree wᵢτ̃ᵢ.
 
     Parameters
     ----------
@@ -52,17 +53,23 @@ def della(
     Notes
     -----
     Deep et al. 2024 (arXiv 2406.11617). Probabilities are multiples of 2⁻¹⁶, and an element is divided by exactly the
-    one it was drawn with. mergekit rescales to the tensor's L1 norm instead, and its default epsilon is 0.15.
+    one it was drawn with. mergekit rescales to the tensor's L1 norm, and its default epsilon is 0.15.
     """
+    _drop(piece, density, epsilon, count == "all", divide=rescale == "probability")
+    restore_norms(piece)
+    merged = disjoint_merge(piece.tau, piece.weights, normalize=normalize)
+    return np.multiply(merged, np.float32(scaling), out=merged)
+
+
+def _drop(piece: Piece, density: float, epsilon: float, count_all: bool, divide: bool) -> None:
     tensor = piece.tensor
     width = tensor.width if len(tensor.shape) > 1 else tensor.size
     for source, values in enumerate(piece.tau):
-        cuts = _cuts(magnitude_keys(values).reshape(-1, width), density, epsilon, count == "all")
-        random = piece.state.integers(source, tensor, piece.start, len(values), np.uint16)
+        cuts = _cuts(magnitude_keys(values).reshape(-1, width), density, epsilon, count_all)
+        random = piece.state.masks.integers(source, tensor, piece.start, len(values), np.uint16)
         mask(values, random < cuts)
-        np.multiply(values, np.float32(RESOLUTION) / cuts, out=values)
-    merged = disjoint_merge(piece.tau, piece.weights, normalize=normalize)
-    return np.multiply(merged, np.float32(scaling), out=merged)
+        if divide:
+            np.multiply(values, np.float32(RESOLUTION) / cuts, out=values)
 
 
 def _cuts(keys: np.ndarray, density: float, epsilon: float, count_all: bool) -> np.ndarray:
@@ -82,9 +89,14 @@ def _cuts(keys: np.ndarray, density: float, epsilon: float, count_all: bool) -> 
     return cuts
 
 
-def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Masks:
-    """Return the random masks."""
-    return Masks(parameters["seed"], context.names)
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Dropping:
+    """Return the random masks, and what restores norms."""
+    density, epsilon, count_all = parameters["density"], parameters["epsilon"], parameters["count"] == "all"
+
+    def drop(piece: Piece) -> None:
+        _drop(piece, density, epsilon, count_all, divide=False)
+
+    return find_dropping(sources, parameters, context, drop, "rows")
 
 
 def check(parameters: Mapping[str, Any]) -> None:

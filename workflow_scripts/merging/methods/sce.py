@@ -20,25 +20,29 @@ USES_WEIGHTS = False
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected positions of a tensor and each source's weight η (float64, shape (K,), sum 1)."""
+    """The selected positions of a tensor (None: all) and each source's weight η (float64, shape (K,), sum 1)."""
 
-    threshold: Threshold
+    threshold: Threshold | None
     weights: np.ndarray
 
 
 def sce(
     piece: Piece,
     *,
-    ratio: Annotated[float, Field(gt=0, le=1, description="Share of the positions that is selected.")] = 0.1,
+    ratio: Annotated[
+        float | None, Field(gt=0, le=1, description="Share of the positions that is selected; null: select all.")
+    ] = 0.1,
     count: Annotated[
         Literal["nonzero", "all"], Field(description="Share of the positions with non-zero variance, or of all.")
     ] = "nonzero",
+    minimum: Annotated[int, Field(ge=0, le=1, description="Positions selected at least; 0 as in mergekit.")] = 1,
 ) -> np.ndarray:
     """Merge by select, calculate, erase.
 
-    Per tensor: τ̂ᵢ = τᵢ at the k positions of largest population variance over the sources, k = max(1, ⌊ratio·n⌋ of the
-    n positions with non-zero variance), ties by lowest index; ηᵢ = mean τ̂ᵢ²; s = sgn Σ τ̂ᵢ (unweighted, sgn 0 = +).
-    Merged: Σ_agree ηᵢτ̂ᵢ / Σ_agree ηᵢ. Where all sources are equal, as with K = 1, nothing is selected: θ₀.
+    Per tensor: τ̂ᵢ = τᵢ at the k positions of largest population variance over the sources, k = max(minimum, ⌊ratio·n⌋)
+    of the n positions with non-zero variance, ties by lowest index; ηᵢ = mean τ̂ᵢ²; s = sgn Σ τ̂ᵢ (unweighted,
+    sgn 0 = +). Merged: Σ_agree ηᵢτ̂ᵢ / Σ_agree ηᵢ. Where all sources are equal, as with K = 1, nothing is selected: θ₀.
+    ``ratio: null`` selects all positions, whatever their variance.
 
     Parameters
     ----------
@@ -51,8 +55,8 @@ def sce(
 
     Notes
     -----
-    Wan et al. 2024 (arXiv 2408.07990). Variances are compared as float32 standard deviations. mergekit selects nothing
-    where ⌊ratio·n⌋ = 0, and everything at ratio 1.
+    Wan et al. 2024 (arXiv 2408.07990). Variances are compared as float32 standard deviations. mergekit's
+    ``select_topk`` selects nothing where ⌊ratio·n⌋ = 0 (``minimum: 0``), and everything from 1 on (``ratio: null``).
     """
     selection = piece.state[piece.tensor.name]
     _select(piece.tau, selection.threshold, piece.first)
@@ -65,25 +69,32 @@ def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -
 
 
 def _selection(sources: Sources, tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Selection:
-    counted = population(context, [tensor], parameters["count"], whole=False)
-    k = len(sources.files)
-
-    def keys(tensor: Tensor, start: int, count: int) -> np.ndarray:
-        tau = np.empty((k, count), np.float32)
-        sources.read_all(tensor, start, tau)
-        return _spread_keys(tau)
-
-    scope = Scope([tensor], keys)
-    (threshold,) = scope.thresholds(lambda nonzero, size: [share(parameters["ratio"], counted(nonzero, size))])
-    squares = np.zeros(k)
+    threshold = _threshold(sources, tensor, parameters, context)
+    squares = np.zeros(len(sources.files))
     for start, tau in blocks(sources, tensor):
         _select(tau, threshold, tensor.first + start)
         squares += np.square(tau, dtype=np.float64).sum(axis=1)
     return Selection(threshold, squares / (squares.sum() or 1.0))
 
 
-def _select(tau: np.ndarray, threshold: Threshold, first: int) -> None:
-    mask(tau, threshold.keep(_spread_keys(tau), first))
+def _threshold(sources: Sources, tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Threshold | None:
+    ratio, minimum = parameters["ratio"], parameters["minimum"]
+    if ratio is None:
+        return None
+    counted = population(context, [tensor], parameters["count"], whole=False)
+
+    def keys(tensor: Tensor, start: int, count: int) -> np.ndarray:
+        tau = np.empty((len(sources.files), count), np.float32)
+        sources.read_all(tensor, start, tau)
+        return _spread_keys(tau)
+
+    scope = Scope([tensor], keys)
+    return scope.thresholds(lambda nonzero, size: [share(ratio, counted(nonzero, size), minimum)])[0]
+
+
+def _select(tau: np.ndarray, threshold: Threshold | None, first: int) -> None:
+    if threshold is not None:
+        mask(tau, threshold.keep(_spread_keys(tau), first))
 
 
 def _spread_keys(tau: np.ndarray) -> np.ndarray:

@@ -30,12 +30,13 @@ def ties(
         Literal["nonzero", "all"],
         Field(description="`density` is a share of the non-zero elements, or of all as in the paper's code."),
     ] = "nonzero",
+    normalize: Annotated[bool, Field(description="Divide by the agreeing sources' weight.")] = True,
     scaling: Annotated[float, Field(description="λ, the length of the merged task vector.")] = 1.0,
 ) -> np.ndarray:
     """Merge by trim, elect sign and disjoint merge.
 
     τ̂ᵢ: the k largest |τᵢ|, k = max(1, ⌊density·nnz⌋), ties by lowest index. s = sgn Σ wᵢτ̂ᵢ (sgn 0 = +).
-    Merged: λ · Σ_agree wᵢτ̂ᵢ / Σ_agree wᵢ, and 0 where no source agrees.
+    Merged: λ · Σ_agree wᵢτ̂ᵢ / Σ_agree wᵢ, and 0 where no source agrees. ``normalize: false`` leaves out the division.
 
     Parameters
     ----------
@@ -52,17 +53,20 @@ def ties(
     exactly zero, and would otherwise use up the density. mergekit trims per tensor, counts all elements and breaks
     ties arbitrarily: ``trim: tensor``, ``count: all``.
     """
-    thresholds = piece.state[piece.tensor.name if trim == "tensor" else None]
-    for values, (threshold,) in zip(piece.tau, thresholds, strict=True):
-        threshold.apply(values, piece.first)
-    merged = disjoint_merge(piece.tau, piece.weights, vote_weighted=vote == "weighted")
+    if density < 1:
+        thresholds = piece.state[piece.tensor.name if trim == "tensor" else None]
+        for values, (threshold,) in zip(piece.tau, thresholds, strict=True):
+            threshold.apply(values, piece.first)
+    merged = disjoint_merge(piece.tau, piece.weights, vote_weighted=vote == "weighted", normalize=normalize)
     return np.multiply(merged, np.float32(scaling), out=merged)
 
 
 def prepare(
     sources: Sources, parameters: Mapping[str, Any], context: Context
 ) -> dict[str | None, list[list[Threshold]]]:
-    """Return each source's threshold: one for the whole vector (key None) or one per tensor."""
+    """Return each source's threshold: one for the whole vector (key None) or one per tensor; none at density 1."""
+    if parameters["density"] == 1:
+        return {}
     return magnitude_thresholds(
         sources,
         context,
