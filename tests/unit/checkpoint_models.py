@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -15,6 +16,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 from workflow_scripts.merging.method import Step
 from workflow_scripts.models.base import base_digest
@@ -30,6 +32,7 @@ CONFIGS = {
     "deberta-v2": (DebertaV2Config, {"pad_token_id": 1, "pooler_hidden_size": 16}),
 }
 State = dict[str, torch.Tensor]
+WEIGHTS = [0.5, 0.3, 0.2]
 TOKENS = torch.tensor([[0, 5, 6, 7, 2], [0, 9, 30, 31, 2]])
 
 
@@ -142,3 +145,59 @@ def logits_of(folder: Path, state: State | None = None) -> torch.Tensor:
     if state is not None:
         model.load_state_dict(state)
     return logits(model.eval())
+
+
+# --- what merges should give
+
+
+def weighted(states, weights=WEIGHTS):
+    return {n: sum(w * s[n].double() for w, s in zip(weights, states, strict=True)).float() for n in states[0]}
+
+
+def assert_close(found, expected, tolerance=2e-7):
+    assert found.keys() == expected.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-6, atol=tolerance, msg=name)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name in found:
+        assert torch.equal(found[name], expected[name]), name
+
+
+def ties_in_torch(base, sources, weights, density):
+    """TIES per tensor, on whole weights."""
+    merged = {}
+    for name, start in base.items():
+        taus = torch.stack([(s[name] - start).flatten() for s in sources]).double()
+        for tau in taus:
+            kept = max(1, int(density * tau.count_nonzero()))
+            cut = tau.abs().sort(descending=True).values[kept - 1]
+            tau[tau.abs() < cut] = 0
+        w = torch.tensor(weights, dtype=torch.float64)[:, None]
+        sign = torch.where((w * taus).sum(0) < 0, -1.0, 1.0)
+        agree = (taus * sign) > 0
+        mass = (w * agree).sum(0)
+        total = (w * taus * agree).sum(0) / torch.where(mass > 0, mass, 1.0)
+        merged[name] = start + total.float().reshape(start.shape)
+    return merged
+
+
+def bare(base, out, **extra):
+    """Write a base without head and prefix, as a bare encoder's folder is."""
+    state = {n.removeprefix("bert."): t for n, t in state_of(base).items() if n.startswith("bert.")}
+    out.mkdir()
+    save_file({n: t.contiguous() for n, t in (state | extra).items()}, out / "model.safetensors", {"format": "pt"})
+    (out / "config.json").write_text((base / "config.json").read_text())
+    change_config(out, architectures=["BertModel"])
+    return out
+
+
+def refuse(models, tmp_path, message, **options):
+    """The merge fails with the message and leaves no trace."""
+    before = set(tmp_path.rglob("*"))
+    base, *sources = models
+    with pytest.raises(XlmergeError, match=message):
+        merge(sources, base, tmp_path / "out", **options)
+    assert set(tmp_path.rglob("*")) == before
