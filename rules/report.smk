@@ -25,6 +25,8 @@ REPORT_SETTINGS = {
 rule report_tables:
     input:
         **RESULTS,
+        seed_matrices=expand(P.seed_matrix_test, seed=SEEDS),
+        similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         sidecars=ancient(
             expand(P.model_info, locale=LOCALES, seed=SEEDS)
             + expand(P.row_info, locale=LOCALES, seed=SEEDS)
@@ -34,6 +36,7 @@ rule report_tables:
     output:
         summary=f"{P.report}/cross_lingual_summary.csv",
         details=f"{P.report}/merge_details.csv",
+        diagnostics=f"{P.report}/selection_diagnostics.csv",
         markdown=f"{P.report}/report.md",
     log:
         log_path("report", "tables"),
@@ -41,7 +44,7 @@ rule report_tables:
     conda:
         ENVIRONMENT
     params:
-        settings=stable(REPORT_SETTINGS),
+        settings=stable({**REPORT_SETTINGS, "measures": list(S.measures)}),
         code=fingerprint("write_report"),
         template=template_digest(),
     script:

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from workflow_scripts.analysis import tables
-from workflow_scripts.analysis.matrices import write_table
+from workflow_scripts.analysis.matrices import read_matrix, write_table
 from workflow_scripts.analysis.report import cost_facts, render_report
-from workflow_scripts.analysis.results import read_results
+from workflow_scripts.analysis.results import Results, read_results
+from workflow_scripts.analysis.selection_diagnostics import selection_diagnostics
 from workflow_scripts.core.atomic import write_text
 from workflow_scripts.core.job import run_job
 
@@ -16,8 +19,10 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Write the tables and the Markdown."""
     results = read_results(inputs, settings)
     details = tables.merge_details(results)
+    diagnostics = _diagnostics(results, inputs, settings)
     write_table(tables.cross_lingual_summary(results), outputs["summary"])
     write_table(details, outputs["details"])
+    write_table(diagnostics, outputs["diagnostics"])
     sidecars = [json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]]
     observed: dict[str, float] = next((s["observed_share"] for s in sidecars if "observed_share" in s), {})
     facts = {
@@ -25,7 +30,15 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         "versions": ", ".join(f"{k} {v}" for k, v in sidecars[0]["versions"].items()),
         "observed": ", ".join(f"{locale} {share:.2f}" for locale, share in observed.items()),
     }
-    write_text(outputs["markdown"], render_report(results, details, facts))
+    write_text(outputs["markdown"], render_report(results, details, diagnostics, facts))
+
+
+def _diagnostics(results: Results, inputs: dict[str, Any], settings: dict[str, Any]) -> pd.DataFrame:
+    seeds = results.settings["seeds"]
+    transfer = {seed: read_matrix(path) for seed, path in zip(seeds, inputs["seed_matrices"], strict=True)}
+    keys = [(name, seed) for name in settings["measures"] for seed in seeds]
+    similarities = {key: read_matrix(path) for key, path in zip(keys, inputs["similarities"], strict=True)}
+    return selection_diagnostics(results.plan.values(), results.experiments, transfer, similarities)
 
 
 if "snakemake" in globals():

@@ -10,13 +10,14 @@ import pandas as pd
 
 from workflow_scripts.analysis import tables
 from workflow_scripts.analysis.results import Results
+from workflow_scripts.analysis.selection_diagnostics import selector_overview
 
 TEMPLATES = Path(__file__).parent / "templates"
 LARGE_DIFFERENCE = 0.05
 EXTREMES = 5
 
 
-def render_report(results: Results, details: pd.DataFrame, facts: Mapping[str, Any]) -> str:
+def render_report(results: Results, details: pd.DataFrame, diagnostics: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     """Return the report's Markdown.
 
     Parameters
@@ -24,6 +25,8 @@ def render_report(results: Results, details: pd.DataFrame, facts: Mapping[str, A
     results : Results
     details : DataFrame
         `tables.merge_details`.
+    diagnostics : DataFrame
+        `selection_diagnostics`.
     facts : mapping
         Cost, provenance and similarity facts from the sidecars.
     """
@@ -36,7 +39,9 @@ def render_report(results: Results, details: pd.DataFrame, facts: Mapping[str, A
         autoescape=False,
     )
     environment.filters |= {"percent": percent, "points": points, "table": markdown_table}
-    return environment.get_template("report.md.j2").render(**_context(results, details, facts))
+    return environment.get_template("report.md.j2").render(
+        **_context(results, details, facts), selectors=_selector_rows(diagnostics)
+    )
 
 
 def percent(value: float) -> str:
@@ -119,6 +124,19 @@ def _experiment_rows(overview: pd.DataFrame) -> list[dict[str, Any]]:
             "constructive / destructive (oracle)": f"{row.constructive} / {row.destructive}",
         }
         for row in overview.sort_values("accuracy", ascending=False).itertuples()
+    ]
+
+
+def _selector_rows(diagnostics: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            **{k: row[k] for k in ("similarity", "selector", "k", "supervision")},
+            "mean rank by transfer (chance)": f"{row['mean rank']:.1f} ({row['chance']:.1f})",
+            "among the best k": f"{100 * row['overlap']:.0f} %",
+            "mean transfer": percent(row["transfer"]),
+            "of the best k (oracle)": percent(row["best possible"]),
+        }
+        for row in selector_overview(diagnostics)
     ]
 
 
