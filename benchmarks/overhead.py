@@ -9,6 +9,7 @@ share is what a job occupies its node for, from the start of its script to its e
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -26,12 +27,25 @@ ROOT = Path(__file__).resolve().parents[1]
 SEEDS = [0, 1, 2]
 
 
-def snakemake(*words: str, environment: dict[str, str] | None = None) -> float:
-    """Return the wall time of a call that must succeed, in the working directory."""
+class Spent(NamedTuple):
+    """Wall and CPU seconds."""
+
+    wall: float
+    cpu: float
+
+
+def snakemake(*words: str, environment: dict[str, str] | None = None) -> Spent:
+    """Return what a call takes that must succeed, in the working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", "run.yaml"]
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), cpu_of_children()
     subprocess.run([*command, *words], check=True, capture_output=True, env={**os.environ, **(environment or {})})
-    return time.perf_counter() - start
+    return Spent(time.perf_counter() - start, cpu_of_children() - busy)
+
+
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rows(config: dict[str, Any]) -> list[str]:
@@ -46,11 +60,11 @@ def forget(cells: bool) -> None:
         shutil.rmtree("results/tiny/cache/cells", ignore_errors=True)
 
 
-def local(targets: list[str], cells: bool) -> float:
+def local(targets: list[str], cells: bool) -> dict[str, float]:
     """Return the seconds per local job."""
     forget(cells)
-    busy = snakemake("--cores", "1", *targets)
-    return (busy - snakemake("--cores", "1", *targets)) / len(targets)
+    busy, idle = (snakemake("--cores", "1", *targets) for _ in range(2))
+    return {kind: round((getattr(busy, kind) - getattr(idle, kind)) / len(targets), 2) for kind in Spent._fields}
 
 
 def submitted(cluster: OneNodeSlurm, targets: list[str], cells: bool) -> float:
