@@ -1,17 +1,20 @@
 # make demo: install into .venv, run the default study, say where the report is. make test: prove that it all works.
-# make plan CONFIG=my_study.yaml: what the next run would do and take.
+# make plan CONFIG=my_study.yaml: what the next run would do and take. make recommend TARGET=th-TH: what a finished run says about it.
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo plan test test-cluster lint docs install install-dev clean
+.PHONY: demo plan recommend test test-cluster lint docs install install-dev clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 plan: install
 	@$(BIN)/python -m workflow_scripts.plan_run $(if $(CONFIG),--configfile $(CONFIG))
+
+recommend: install
+	@$(BIN)/python -m workflow_scripts.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install-dev
 	$(BIN)/python -m pytest

@@ -22,17 +22,20 @@ REPORT_SETTINGS = {
 }
 
 
+SIDECARS = (
+    expand(P.model_info, locale=LOCALES, seed=SEEDS)
+    + expand(P.row_info, locale=LOCALES, seed=SEEDS)
+    + expand(P.merge_info, target=TARGETS, seed=SEEDS)
+    + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
+)
+
+
 rule report_tables:
     input:
         **RESULTS,
         seed_matrices=expand(P.seed_matrix_test, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
-        sidecars=ancient(
-            expand(P.model_info, locale=LOCALES, seed=SEEDS)
-            + expand(P.row_info, locale=LOCALES, seed=SEEDS)
-            + expand(P.merge_info, target=TARGETS, seed=SEEDS)
-            + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
-        ),
+        sidecars=ancient(SIDECARS),
     output:
         summary=f"{P.report}/cross_lingual_summary.csv",
         details=f"{P.report}/merge_details.csv",
@@ -70,8 +73,42 @@ rule figure:
         f"{SCRIPTS}/draw_figure.py"
 
 
+rule database:
+    input:
+        **RESULTS,
+        cells=P.cells,
+        sidecars=ancient(SIDECARS),
+        model_digests=expand(P.model_digest, locale=LOCALES, seed=SEEDS),
+        trainings=ancient(expand(P.training, locale=LOCALES, seed=SEEDS)),
+        facts=ancient(expand(P.merge_facts, target=TARGETS, seed=SEEDS)),
+    output:
+        database=P.database,
+    log:
+        log_path("report", "database"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable(
+            {
+                **REPORT_SETTINGS,
+                "models": [[locale, seed] for locale in LOCALES for seed in SEEDS],
+                "merges": [[target, seed] for target in TARGETS for seed in SEEDS],
+                "database": {
+                    "ablations": {n: e.ablations for n, e in S.experiments.items()},
+                    "base": S.run.base.name,
+                    "results_dir": os.path.dirname(P.database),
+                },
+            }
+        ),
+        code=fingerprint("build_database"),
+    script:
+        f"{SCRIPTS}/build_database.py"
+
+
 rule report:
     input:
+        P.database,
         rules.report_tables.output,
         expand(f"{P.report}/{{figure}}.png", figure=FIGURES),
     localrule: True

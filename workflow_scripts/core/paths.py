@@ -49,6 +49,7 @@ class Paths:
     merge_info: str = "merge/{target}/seed{seed}/merge.json"
     evaluation: str = "evaluation/{target}.csv"
     report: str = "report"
+    database: str = "experiments.db"
     log: str = "logs/{rule}/{name}.log"
     cache: str = "cache"
     lock: str = ".lock"

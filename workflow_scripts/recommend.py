@@ -1,0 +1,44 @@
+"""What a finished run says about one target: ``python -m workflow_scripts.recommend --target sw-KE``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from workflow_scripts.analysis.advice import advice
+from workflow_scripts.core.errors import XlmergeError, unknown
+from workflow_scripts.core.study import load_study
+
+
+def main(arguments: list[str]) -> int:
+    """Print the advice; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", required=True, help="a locale of the run")
+    parser.add_argument("--configfile", type=Path, default=Path(__file__).resolve().parents[1] / "config.yaml")
+    parser.add_argument("--directory", type=Path, default=Path(), help="where results/ is")
+    options = parser.parse_args(arguments)
+    try:
+        print(_advice(options.configfile, options.directory, options.target))
+    except XlmergeError as error:
+        print(f"xlmerge: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _advice(configfile: Path, directory: Path, target: str) -> str:
+    if not configfile.is_file():
+        raise XlmergeError(f"there is no config {configfile}")
+    study = load_study(yaml.safe_load(configfile.read_text(encoding="utf-8")))
+    if target not in study.run.locales:
+        raise XlmergeError(unknown("target", target, study.run.locales))
+    table = directory / study.paths.evaluation.format(target=target)
+    if not table.is_file():
+        raise XlmergeError(f"run {study.run.run!r} has no results for {target} yet ({table}): run snakemake first")
+    systems = pd.read_csv(table, keep_default_na=False, na_values=[""])
+    return advice(systems.fillna({"experiment": "", "model": ""}), target, len(study.run.seeds))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
