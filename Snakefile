@@ -22,6 +22,7 @@ include: "rules/statistics.smk"
 include: "rules/merge.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 include: "rules/maintenance.smk"
 
 

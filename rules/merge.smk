@@ -5,18 +5,35 @@ CODES = {name: merge_code(method) for name, method in METHODS.items()}
 CODES |= {name: merge_code(load_method("average", {})) for name in BASELINES}
 
 
+def merge_settings(w):
+    return {
+        "target": w.target,
+        "seed": int(w.seed),
+        "models": models_of(w),
+        "merges": planned(w),
+        "statistics": statistics_of(w),
+        "codes": {name: CODES[name] for name in planned(w)},
+        "scoring": scoring_settings(),
+    }
+
+
+MERGE_INPUTS = {
+    **evaluation_data("{target}"),
+    "plan": ancient(P.plan),
+    "base": ancient(P.base),
+    "base_digest": P.base_digest,
+    "models": lambda w: ancient(model_files(P.model)(w)),
+    "model_digests": model_files(P.model_digest),
+    "statistics": lambda w: ancient(statistic_files(P.statistic)(w)),
+    "statistic_digests": statistic_files(P.statistic_digest),
+    "text": lambda w: ancient(adaptation_text(P.examples)(w)),
+    "text_digest": adaptation_text(P.examples_digest),
+}
+
+
 rule merge:
     input:
-        **evaluation_data("{target}"),
-        plan=ancient(P.plan),
-        base=ancient(P.base),
-        base_digest=P.base_digest,
-        models=lambda w: ancient(model_files(P.model)(w)),
-        model_digests=model_files(P.model_digest),
-        statistics=lambda w: ancient(statistic_files(P.statistic)(w)),
-        statistic_digests=statistic_files(P.statistic_digest),
-        text=lambda w: ancient(adaptation_text(P.examples)(w)),
-        text_digest=adaptation_text(P.examples_digest),
+        **MERGE_INPUTS,
     output:
         test=P.merge_test,
         validation=P.merge_validation,
@@ -29,17 +46,7 @@ rule merge:
         ENVIRONMENT
     threads: S.run.evaluation.threads
     params:
-        settings=lambda w: stable(
-            {
-                "target": w.target,
-                "seed": int(w.seed),
-                "models": models_of(w),
-                "merges": planned(w),
-                "statistics": statistics_of(w),
-                "codes": {name: CODES[name] for name in planned(w)},
-                "scoring": scoring_settings(),
-            }
-        ),
+        settings=lambda w: stable(merge_settings(w)),
         code=fingerprint("merge_models"),
     script:
         f"{SCRIPTS}/merge_models.py"

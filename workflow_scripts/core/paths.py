@@ -49,6 +49,8 @@ class Paths:
     merge_info: str = "merge/{target}/seed{seed}/merge.json"
     evaluation: str = "evaluation/{target}.csv"
     report: str = "report"
+    export_model: str = "export/{locale}/seed{seed}"
+    export_merge: str = "export/{experiment}/{target}/seed{seed}"
     database: str = "experiments.db"
     log: str = "logs/{rule}/{name}.log"
     cache: str = "cache"

@@ -82,12 +82,12 @@ class MergeJob:
 
         with tempfile.TemporaryDirectory() as folder:
             merged = Path(folder) / "merged.safetensors"
-            facts = self._merge(name, merged) if name in self.settings["merges"] else self._shrink(name, merged)
+            facts = self.merge(name, merged) if name in self.settings["merges"] else self._shrink(name, merged)
             for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
                 self._cache(identity).store(target, split, scores, watch.lap())
         write_json(self._facts(identity), facts)
 
-    def _merge(self, name: str, out: Path) -> dict[str, Any]:
+    def merge(self, name: str, out: Path) -> dict[str, Any]:
         """Write an experiment's merged task vector; return its facts."""
         from workflow_scripts.merging.workflow_merge import merge_models
 

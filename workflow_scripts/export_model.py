@@ -1,0 +1,37 @@
+"""One locale's model as a Hugging Face folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workflow_scripts.core.digests import digest_of_files, read_digest, verify
+from workflow_scripts.core.job import run_job
+from workflow_scripts.merging.export import export
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
+    """Write the folder."""
+    model = Path(inputs["model"])
+    digest = verify(model, digest_of_files(model), inputs["model_digest"])
+    sidecar = json.loads(Path(inputs["info"]).read_text(encoding="utf-8"))
+    cells = pd.read_csv(inputs["cells"])
+    own = (cells["model"] == settings["locale"]) & (cells["seed"] == settings["seed"]) & (cells["split"] == "test")
+    card = {
+        "name": settings["name"],
+        "what": f"Fine-tuned on {settings['locale']}.",
+        "facts": {"task vector": digest, **sidecar["settings"]["finetune"]},
+        "sources": [],
+        "scores": [
+            {"evaluated on": row.locale, "accuracy": f"{100 * row.accuracy:.1f} %", "n": row.n}
+            for row in cells[own].itertuples()
+        ],
+        "base_digest": read_digest(inputs["base_digest"]),
+        **{key: settings[key] for key in ("run", "base")},
+    }
+    export(model, inputs["base"], outputs["folder"], card)
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])
