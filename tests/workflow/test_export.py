@@ -29,7 +29,7 @@ def logits(folder: Path, texts: list[str]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("folder", "pack"),
-    zip(TARGETS, [("nxn/rows/de-DE/seed0", "de-DE"), ("merge/de-DE/seed0", EXPERIMENT)], strict=True),
+    list(zip(TARGETS, [("nxn/rows/de-DE/seed0", "de-DE"), ("merge/de-DE/seed0", EXPERIMENT)], strict=True)),
 )
 def test_an_exported_model_predicts_what_was_scored(exported: Path, folder: str, pack: tuple[str, str]) -> None:
     results = exported / "results/tiny"
