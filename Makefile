@@ -17,7 +17,7 @@ recommend: install
 	@$(BIN)/python -m workflow_scripts.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are not there.
 test-cluster: install-dev
