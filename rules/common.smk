@@ -50,6 +50,11 @@ SIZES = [
 BASELINES = baseline_names(S.run.baselines, SEEDS, SIZES)
 STATISTICS = {m.statistic.key: m.statistic for m in METHODS.values() if m.statistic}
 
+NEEDS = {
+    name: set(load("similarity measure", measure).NEEDS)
+    for name, (measure, _) in S.measures.items()
+}
+
 
 wildcard_constraints:
     locale="|".join(map(re.escape, LOCALES)),
@@ -178,3 +183,36 @@ def adaptation_text(template):
         for adapts in {METHODS[name].adapts for name in planned(w) if name in METHODS}
         if adapts
     ]
+
+
+def merge_settings(w):
+    """What shapes the merges of one target and seed."""
+    return {
+        "target": w.target,
+        "seed": int(w.seed),
+        "models": models_of(w),
+        "merges": planned(w),
+        "statistics": statistics_of(w),
+        "codes": {name: CODES[name] for name in planned(w)},
+        "scoring": scoring_settings(),
+    }
+
+
+def similarity_settings(w):
+    """Of a seed, what belongs to it: URIEL is the same for all."""
+    return {
+        "measure": S.measures[w.measure][0],
+        "parameters": S.measures[w.measure][1],
+        "locales": LOCALES,
+        "languages": S.languages,
+        "seed": int(w.seed),
+    }
+
+
+def if_needed(need, template, split="train"):
+    """A path per locale for the measures that need it, else none."""
+    return lambda w: (
+        expand(template, locale=LOCALES, seed=w.seed, split=split)
+        if need in NEEDS[w.measure]
+        else []
+    )

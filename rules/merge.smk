@@ -5,18 +5,6 @@ CODES = {name: merge_code(method) for name, method in METHODS.items()}
 CODES |= {name: merge_code(load_method("average", {})) for name in BASELINES}
 
 
-def merge_settings(w):
-    return {
-        "target": w.target,
-        "seed": int(w.seed),
-        "models": models_of(w),
-        "merges": planned(w),
-        "statistics": statistics_of(w),
-        "codes": {name: CODES[name] for name in planned(w)},
-        "scoring": scoring_settings(),
-    }
-
-
 MERGE_INPUTS = {
     **evaluation_data("{target}"),
     "plan": ancient(P.plan),

@@ -1,32 +1,8 @@
 # Needs: language codes or the validation matrix of a seed; some measures models, θ₀ or training sentences without labels.
 # Makes: one matrix per similarity type and seed.
 
-NEEDS = {
-    name: set(load("similarity measure", measure).NEEDS)
-    for name, (measure, _) in S.measures.items()
-}
 HEAVY = [name for name, needs in NEEDS.items() if needs & HEAVY_INPUTS]
 LIGHT = [name for name in NEEDS if name not in HEAVY]
-
-
-def similarity_settings(w):
-    """Of a seed, what belongs to it: URIEL is the same for all."""
-    return {
-        "measure": S.measures[w.measure][0],
-        "parameters": S.measures[w.measure][1],
-        "locales": LOCALES,
-        "languages": S.languages,
-        "seed": int(w.seed),
-    }
-
-
-def if_needed(need, template, split="train"):
-    """A path per locale for the measures that need it, else none."""
-    return lambda w: (
-        expand(template, locale=LOCALES, seed=w.seed, split=split)
-        if need in NEEDS[w.measure]
-        else []
-    )
 
 
 rule similarity_matrix:
