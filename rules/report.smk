@@ -84,7 +84,7 @@ rule database:
     output:
         database=P.database,
     log:
-        log_path("report", "database"),
+        log_path("database", "database"),
     localrule: True
     conda:
         ENVIRONMENT
