@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from workflow_scripts.analysis.figures.style import DIVERGING, PALETTE, new_figure
 from workflow_scripts.analysis.results import Results
 
-MOST_WITH_NUMBERS = 400
+MOST_WITH_NUMBERS = 12  # columns
 
 
 def draw(results: Results) -> Figure:
@@ -28,7 +28,7 @@ def draw(results: Results) -> Figure:
         axes.set_yticks(range(len(targets)), targets if column == 0 else [""] * len(targets))
         axes.set_title(title)
         axes.spines[:].set_visible(False)
-        if values.size <= MOST_WITH_NUMBERS:
+        if len(names) <= MOST_WITH_NUMBERS:
             for (row, position), value in np.ndenumerate(100 * values):
                 dark = abs(value) > 65 * limit
                 axes.text(position, row, f"{value:+.1f}", ha="center", va="center", fontsize=7,
@@ -58,4 +58,4 @@ def _distribution(axes: Axes, effects: dict[str, np.ndarray], results: Results) 
     axes.set_xlabel("difference in test accuracy, percentage points")
     axes.set_ylabel("merges")
     axes.set_title(f"All {len(results.experiments) * len(results.targets)} merges")
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc="best")
