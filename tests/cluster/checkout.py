@@ -136,9 +136,9 @@ def kill(head: subprocess.Popen[bytes]) -> None:
 def outcome(results: Path) -> dict[str, bytes]:
     """Return the content of everything that a run makes and that must not depend on where and how it was made.
 
-    The sidecars and the report state times and hosts, the cache and the logs are means.
+    The sidecars, the report and the database state times and hosts, the cache and the logs are means.
     """
     files = [p for p in results.rglob("*") if p.is_file() and not {"cache", "logs"} & set(p.relative_to(results).parts)]
     sidecars = {p for p in files if p.suffix == ".json" and b'"wall_seconds"' in p.read_bytes()}
-    stated = sidecars | {results / "report" / "report.md", results / ".lock"}
+    stated = sidecars | {results / "report" / "report.md", results / "experiments.db", results / ".lock"}
     return {str(p.relative_to(results)): p.read_bytes() for p in sorted(set(files) - stated)}
