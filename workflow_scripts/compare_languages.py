@@ -3,23 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.core.job import run_job
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.merging.tensor_files import TensorFile
-from workflow_scripts.models.base import base_digest
-from workflow_scripts.models.checkpoints import require_base, skeleton
+from workflow_scripts.models.base import verify_base
+from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
 from workflow_scripts.similarity.context import Context
 from workflow_scripts.similarity.output import write_similarity
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the matrix (rows = target, columns = source); everything that is read is verified first."""
-    base = verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
+    base = verify_base(inputs["base"], inputs["base_digest"])
     models = [Path(path) for path in inputs["models"]]
     for path, digest_file in zip(models, inputs["model_digests"], strict=True):
-        _check_model(path, digest_file, base)
+        verify_task_vector(path, digest_file, base)
     tables = zip(inputs["tables"], inputs["table_digests"], strict=True)
     texts = [read_examples(*table)["text"].tolist() for table in tables]
     context = Context(
@@ -34,13 +32,6 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         threads=threads,
     )
     return write_similarity(context, outputs, settings)
-
-
-def _check_model(path: Path, digest_file: str, base: str) -> None:
-    verify(path, digest_of_files(path), digest_file)
-    file = TensorFile(path)
-    file.close()
-    require_base(path, file.metadata, base)
 
 
 if "snakemake" in globals():

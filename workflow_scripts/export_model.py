@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflow_scripts.core.digests import digest_of_files, read_digest, verify
+from workflow_scripts.core.digests import read_digest, verify_file
 from workflow_scripts.core.job import run_job
 from workflow_scripts.merging.export import export
 
@@ -14,7 +14,7 @@ from workflow_scripts.merging.export import export
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write the folder."""
     model = Path(inputs["model"])
-    digest = verify(model, digest_of_files(model), inputs["model_digest"])
+    digest = verify_file(model, inputs["model_digest"])
     sidecar = json.loads(Path(inputs["info"]).read_text(encoding="utf-8"))
     cells = pd.read_csv(inputs["cells"])
     own = (cells["model"] == settings["locale"]) & (cells["seed"] == settings["seed"]) & (cells["split"] == "test")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import mmap
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ def write_digest(path: str | Path, digest: str) -> None:
 def read_digest(path: str | Path) -> str:
     """Read a digest file."""
     return Path(path).read_text(encoding="utf-8").strip()
+
+
+def verify_file(path: str | Path, digest_file: str | Path) -> str:
+    """Return a file's digest if it is what the digest file says; see `verify`.
+
+    A process that loads a file again and again, as a job of many merges does, reads it for this once.
+    """
+    state = os.stat(path)
+    return verify(path, _digest_once(str(path), state.st_ino, state.st_size, state.st_mtime_ns), digest_file)
+
+
+@cache
+def _digest_once(path: str, *state: int) -> str:
+    """Return the digest of a file in the state given."""
+    return digest_of_files(path)
 
 
 def verify(path: str | Path, found: str, digest_file: str | Path) -> str:

@@ -5,18 +5,17 @@ from typing import Any
 
 import torch
 
-from workflow_scripts.core.digests import verify
 from workflow_scripts.evaluation.cells import Cell
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.evaluation.scoring import Scorer
-from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.base import verify_base
 from workflow_scripts.models.checkpoints import load_task_vector
 
 
 def make_scorer(inputs: Mapping[str, Any], wanted: list[Cell], settings: dict[str, Any], threads: int) -> Scorer:
     """Return a scorer for the job's θ₀ (paths ``base`` and ``base_digest`` of its inputs)."""
     torch.set_num_threads(threads)
-    verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
+    verify_base(inputs["base"], inputs["base_digest"])
     return Scorer(inputs["base"], wanted, settings)
 
 

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoTokenizer
-
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.cells import Cell
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.evaluation.predict import predict
-from workflow_scripts.models.checkpoints import TaskVector, load_model, set_task_vector
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.checkpoints import TaskVector, set_task_vector
+from workflow_scripts.models.compact import compact_model
 
 
 class Scorer:
@@ -30,13 +27,10 @@ class Scorer:
 
     def __init__(self, base: str | Path, wanted: list[Cell], settings: dict[str, Any]) -> None:
         self.base, self.wanted, self.batch_tokens = base, wanted, settings["batch_tokens"]
-        tokenizer = AutoTokenizer.from_pretrained(base)
         tables = [read_examples(target.tables[split], target.digest_files[split]) for target, split in wanted]
-        texts = [tokenise(tokenizer, table["text"].tolist(), settings["max_length"]) for table in tables]
-        self.vocabulary = Vocabulary.of(tokenizer, [tokens for cell in texts for tokens in cell])
-        self.encoded = [[self.vocabulary.encode(tokens) for tokens in cell] for cell in texts]
+        compact = compact_model(base, [table["text"].tolist() for table in tables], settings["max_length"])
+        self.model, self.vocabulary, self.encoded = compact.model, compact.vocabulary, compact.encoded
         self.labels = [table["label"].to_numpy() for table in tables]
-        self.model = load_model(base, self.vocabulary).to("cuda" if torch.cuda.is_available() else "cpu")
 
     def scores(self, task_vector: TaskVector) -> Iterator[tuple[Cell, Scores]]:
         """Yield the scores of θ₀ + τ on every wanted cell."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch.func import functional_call
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.seeds import derive_seed
@@ -17,8 +17,9 @@ from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.methods.adamerging import Granularity, block_of
-from workflow_scripts.models.checkpoints import State, TaskVector, load_model, load_task_vector, skeleton
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.checkpoints import State, TaskVector, load_task_vector, skeleton
+from workflow_scripts.models.compact import compact_model
+from workflow_scripts.models.vocabulary import Vocabulary
 
 
 @dataclass
@@ -161,18 +162,15 @@ def adapt(
     XlmergeError
         If the entropy is not finite.
     """
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    tokens = tokenise(tokenizer, texts, max_length)
-    vocabulary = Vocabulary.of(tokenizer, tokens)
-    model = load_model(base, vocabulary).to("cuda" if torch.cuda.is_available() else "cpu")
-    merged = Merged(model, vocabulary, sources, layout, parameters["granularity"])
+    compact = compact_model(base, [texts], max_length)
+    model, (encoded,) = compact.model, compact.encoded
+    merged = Merged(model, compact.vocabulary, sources, layout, parameters["granularity"])
     start = torch.tensor(weights, dtype=torch.float32, device=model.device)
     coefficients = {block: start.clone().requires_grad_() for block in merged.blocks}
     optimiser = torch.optim.Adam(list(coefficients.values()), lr=parameters["learning_rate"])
-    encoded = [vocabulary.encode(t) for t in tokens]
     history = []
     for batch in _batches(len(encoded), parameters["steps"], parameters["batch_size"], seed):
-        ids, mask = (t.to(model.device) for t in _padded([encoded[i] for i in batch], vocabulary.pad))
+        ids, mask = (t.to(model.device) for t in _padded([encoded[i] for i in batch], compact.vocabulary.pad))
         loss = merged.entropy(coefficients, ids, mask)
         if not torch.isfinite(loss):
             raise XlmergeError("adamerging: the entropy is not finite; lower `learning_rate`")

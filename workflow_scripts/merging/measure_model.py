@@ -7,12 +7,12 @@ import torch
 
 from workflow_scripts.core.atomic import atomic_path, write_json
 from workflow_scripts.core.costs import Stopwatch
-from workflow_scripts.core.digests import verify, write_digest
+from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.core.signatures import plugin_function
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.model_text import ModelText
-from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.base import verify_base
 from workflow_scripts.models.checkpoints import load_task_vector, save_task_vector
 from workflow_scripts.models.model_cache import COST, ModelCache
 
@@ -40,7 +40,7 @@ def measure(
     watch : Stopwatch
     """
     torch.set_num_threads(threads)
-    verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
+    verify_base(inputs["base"], inputs["base_digest"])
     table = read_examples(inputs["table"], inputs["table_digest"])
     task_vector = load_task_vector(inputs["model"], base, inputs["model_digest"])
     keys = (settings[key] for key in ("statistic", "locale", "seed", "text", "split"))

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.predict import one_length_batches, predict
-from workflow_scripts.models.checkpoints import TaskVector, embedding_name, load_model, set_task_vector
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.checkpoints import TaskVector, embedding_name, set_task_vector
+from workflow_scripts.models.compact import compact_model
 
 BATCH_TOKENS = 1024
 
@@ -41,13 +40,9 @@ class ModelText:
         max_length: int,
         seed: int,
     ) -> None:
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        tokens = tokenise(tokenizer, texts, max_length)
-        self.vocabulary = Vocabulary.of(tokenizer, tokens)
-        self.encoded = [self.vocabulary.encode(t) for t in tokens]
-        self.model = load_model(base, self.vocabulary)
+        compact = compact_model(base, [texts], max_length)
+        self.model, self.vocabulary, (self.encoded,) = compact.model, compact.vocabulary, compact.encoded
         set_task_vector(self.model, base, self.vocabulary, task_vector)
-        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
         self._labels, self._seed, self._task_vector = labels, seed, task_vector
 
     def generator(self, purpose: str) -> torch.Generator:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.digests import digest_of_files, verify
+from workflow_scripts.core.digests import verify_file
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.facts import summarise
-from workflow_scripts.merging.tensor_files import TensorFile
-from workflow_scripts.models.checkpoints import require_base, skeleton
+from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
 
 
 def merge_models(
@@ -45,17 +44,14 @@ def merge_models(
     """
     paths = [Path(p) for p in inputs["models"]]
     for path, digest_file in zip(paths, inputs["model_digests"], strict=True):
-        verify(path, digest_of_files(path), digest_file)
-        file = TensorFile(path)
-        file.close()
-        require_base(path, file.metadata, base)
+        verify_task_vector(path, digest_file, base)
     names, weights = list(entry["sources"]), list(entry["weights"])
     if len(paths) != len(names):
         raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
     statistics = {source: [Path(f) for f in files] for source, files in inputs.get("statistics", {}).items()}
     for source, files in statistics.items():
         for path, digest_file in zip(files, inputs["statistic_digests"][source], strict=True):
-            verify(path, digest_of_files(path), digest_file)
+            verify_file(path, digest_file)
     layout = layout_of(skeleton(inputs["base"]))
     facts = merge_files(
         paths,

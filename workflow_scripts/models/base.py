@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.digests import digest_of_files
+from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
 from workflow_scripts.core.seeds import derive_seed
@@ -90,6 +90,11 @@ def _check(report: dict[str, set[str]], model: PreTrainedModel, source: str) -> 
             f"base {source!r} does not match its own config: missing {missing[:5]}, of another shape {mismatched[:5]}. "
             "Check config.json against the weights, or give a bare encoder without a head of another size."
         )
+
+
+def verify_base(folder: str | Path, digest_file: str | Path) -> str:
+    """Return θ₀'s digest if its folder is what the digest file says; see `core.digests.verify`."""
+    return verify(folder, base_digest(folder), digest_file)
 
 
 def base_digest(folder: str | Path) -> str:

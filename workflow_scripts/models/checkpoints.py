@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.digests import digest_of_files, verify
+from workflow_scripts.core.digests import digest_of_files, verify_file
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models.vocabulary import Vocabulary
 
@@ -165,7 +165,7 @@ def load_task_vector(path: str | Path, base: str, digest_file: str | Path | None
         If the file is damaged or belongs to another base.
     """
     if digest_file is not None:
-        verify(path, digest_of_files(path), digest_file)
+        verify_file(path, digest_file)
     with _open(Path(path)) as file:
         require_base(path, file.metadata(), base)
         names = list(file.keys())
@@ -173,6 +173,13 @@ def load_task_vector(path: str | Path, base: str, digest_file: str | Path | None
     rows = {name: (tensors[name + ROWS].long(), tensors[name]) for name in names if name + ROWS in tensors}
     dense = {n: t for n, t in tensors.items() if n not in rows and not n.endswith(ROWS)}
     return TaskVector(dense, rows)
+
+
+def verify_task_vector(path: str | Path, digest_file: str | Path, base: str) -> None:
+    """Raise an `XlmergeError` if a task vector's file is damaged or was taken against another base; see `verify`."""
+    verify_file(path, digest_file)
+    with _open(Path(path)) as file:
+        require_base(path, file.metadata(), base)
 
 
 def require_base(path: str | Path, metadata: dict[str, str] | None, base: str) -> None:

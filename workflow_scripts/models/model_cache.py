@@ -8,7 +8,7 @@ from typing import Any
 
 from workflow_scripts.core.atomic import link_or_copy, remove
 from workflow_scripts.core.costs import Cost
-from workflow_scripts.core.digests import digest_of, digest_of_files, read_digest, verify
+from workflow_scripts.core.digests import digest_of, read_digest, verify_file
 from workflow_scripts.core.errors import XlmergeError
 
 COST = "cost.json"  # what the training took; not an output
@@ -44,7 +44,7 @@ class ModelCache:
             return False
         content, digest = (self.folder / file for file in list(self.files.values())[:2])
         try:
-            verify(content, digest_of_files(content), digest)
+            verify_file(content, digest)
         except (XlmergeError, OSError, ValueError) as error:
             print(f"xlmerge: dropping a damaged entry of the cache: {error}", file=sys.stderr)
             remove(self.folder)

@@ -7,10 +7,10 @@ import torch
 
 from workflow_scripts.core.atomic import atomic_path, remove, write_json
 from workflow_scripts.core.costs import Stopwatch
-from workflow_scripts.core.digests import verify, write_digest
+from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.base import verify_base
 from workflow_scripts.models.checkpoints import save_task_vector
 from workflow_scripts.models.model_cache import COST, FILES, ModelCache
 from workflow_scripts.models.training import finetune
@@ -24,7 +24,7 @@ def train(
     A rerun after a kill goes on from the last checkpoint; its cost is that of the last attempt.
     """
     torch.set_num_threads(threads)
-    verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
+    verify_base(inputs["base"], inputs["base_digest"])
     tables = {n: read_examples(inputs[n], inputs[f"{n}_digest"]) for n in ("train", "validation")}
     seed = derive_seed("finetune", settings["locale"], settings["seed"])
     cache.scratch.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from workflow_scripts.analysis.matrices import read_matrix
-from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.evaluation.cells import Target
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.merging.engine import merge_files
-from workflow_scripts.models.base import base_digest
-from workflow_scripts.models.checkpoints import load_task_vector
+from workflow_scripts.models.base import verify_base
+from workflow_scripts.models.checkpoints import load_task_vector, verify_task_vector
 
 SPLIT = "validation"
 
@@ -41,10 +40,10 @@ class GreedySearch:
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> None:
         torch.set_num_threads(threads)
-        self.base = verify(inputs["base"], base_digest(inputs["base"]), inputs["base_digest"])
+        self.base = verify_base(inputs["base"], inputs["base_digest"])
         self.models = dict(zip(settings["locales"], map(Path, inputs["models"]), strict=True))
         for path, digest_file in zip(inputs["models"], inputs["model_digests"], strict=True):
-            verify(path, digest_of_files(path), digest_file)
+            verify_task_vector(path, digest_file, self.base)
         self.settings, self.target = settings, settings["target"]
         self.zero_shot = read_matrix(inputs["matrix"])[self.target].to_dict()
         cell = Target(self.target, {SPLIT: inputs["table"]}, {SPLIT: inputs["table_digest"]})

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.inner_products import blocks
 from workflow_scripts.merging.pieces import Piece
 from workflow_scripts.merging.source_statistics import Text, Wanted, supervision_of
-from workflow_scripts.merging.sources import PIECE, Sources
+from workflow_scripts.merging.sources import Sources
 
 USES_WEIGHTS = True
 FLOOR = 1e-6
@@ -72,22 +73,18 @@ class Importance:
         self._parts = [
             Sources([f[i] for f in files], context.names, like=sources.tensors) for i in range(len(files[0]))
         ]
-        self._scale = np.array([self._inverse_mean(sources, i) for i in range(len(files))])
-
-    def _inverse_mean(self, sources: Sources, source: int) -> float:
-        total, buffer = 0.0, np.empty(PIECE, np.float32)
+        totals = np.zeros(len(files))
         for part in self._parts:
             for tensor in sources.tensors:
-                for start in range(0, tensor.size, PIECE):
-                    values = buffer[: min(PIECE, tensor.size - start)]
-                    part.read(source, tensor, start, values)
-                    total += float(values.sum(dtype=np.float64))
-        if not total > 0 or not np.isfinite(total):
-            raise XlmergeError(
-                f"the Fisher information of {sources.names[source]} sums to {total}: its model predicts without any "
-                "doubt; use another method for it"
-            )
-        return sources.stored_elements(source) / total
+                for _, values in blocks(part, tensor):
+                    totals += values.sum(axis=1, dtype=np.float64)
+        for name, total in zip(sources.names, totals, strict=True):
+            if not total > 0 or not np.isfinite(total):
+                raise XlmergeError(
+                    f"the Fisher information of {name} sums to {total:g}: its model predicts without any doubt; use "
+                    "another method for it"
+                )
+        self._scale = np.array([sources.stored_elements(i) for i in range(len(files))]) / totals
 
     def read(self, piece: Piece) -> np.ndarray:
         """Return F for a piece's elements, float32 of ``tau``'s shape."""

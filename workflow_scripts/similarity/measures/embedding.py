@@ -38,26 +38,20 @@ def embedding(context: Context) -> np.ndarray:
 def _means(context: Context) -> np.ndarray:
     """Return each locale's mean embedding, shape (N, H)."""
     import torch
-    from transformers import AutoTokenizer
 
     from workflow_scripts.evaluation.predict import one_length_batches
-    from workflow_scripts.models.checkpoints import load_model
-    from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+    from workflow_scripts.models.compact import compact_model
 
     assert context.base is not None
     torch.set_num_threads(context.threads)
-    tokenizer = AutoTokenizer.from_pretrained(context.base)
-    tokens = {name: tokenise(tokenizer, context.texts[name], context.max_length) for name in context.locales}
-    vocabulary = Vocabulary.of(tokenizer, (sentence for texts in tokens.values() for sentence in texts))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder = load_model(context.base, vocabulary).base_model.to(device)
+    compact = compact_model(context.base, [context.texts[name] for name in context.locales], context.max_length)
     means = []
     with torch.inference_mode():
-        for texts in tokens.values():
-            encoded = [vocabulary.encode(sentence) for sentence in texts]
+        for encoded in compact.encoded:
             total = 0.0
             for batch in one_length_batches(encoded, BATCH_TOKENS):
-                ids = torch.tensor([encoded[i] for i in batch], device=device)
-                total = total + encoder(input_ids=ids).last_hidden_state.mean(1).double().sum(0).cpu().numpy()
+                ids = torch.tensor([encoded[i] for i in batch], device=compact.model.device)
+                states = compact.model.base_model(input_ids=ids).last_hidden_state
+                total = total + states.mean(1).double().sum(0).cpu().numpy()
             means.append(total / len(encoded))
     return np.stack(means)

@@ -5,7 +5,8 @@ import contextlib
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.sources import PIECE, Sources
+from workflow_scripts.merging.inner_products import blocks
+from workflow_scripts.merging.sources import Sources
 from workflow_scripts.similarity.context import Context
 
 SUPERVISION = "labelled training"
@@ -27,11 +28,8 @@ def task_vector_cosine(context: Context) -> np.ndarray:
     """
     products = np.zeros((len(context.models),) * 2)
     with contextlib.closing(Sources(context.models, context.locales)) as sources:
-        buffer = np.empty((len(context.models), PIECE), np.float32)
         for tensor in (t for t in sources.tensors if t.name not in context.head):
-            for start in range(0, tensor.size, PIECE):
-                tau = np.ascontiguousarray(buffer[:, : min(PIECE, tensor.size - start)])
-                sources.read_all(tensor, start, tau)
+            for _, tau in blocks(sources, tensor):
                 products += (tau @ tau.T).astype(np.float64)
     norms = np.sqrt(np.diagonal(products))
     for locale, norm in zip(context.locales, norms, strict=True):
