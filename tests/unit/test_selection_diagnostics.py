@@ -13,7 +13,7 @@ SIMILARITY = pd.DataFrame([[0.1, 0.2, 0.9, 1.0]], index=["t"], columns=LOCALES) 
 def settings(**changes):
     return {
         "similarity_type": "X", "selector": "top_k", "selector_parameters": {"weights": "uniform"}, "num_languages": 2,
-        "include_target": False, "compatibility": False, **changes,
+        "include_target": False, "target_similarity": 1.0, "compatibility": False, **changes,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.analysis.results import Results
+from workflow_scripts.analysis.tables import listed
 from workflow_scripts.core.atomic import atomic_path
 
 Row = dict[str, Any]
@@ -126,8 +127,11 @@ def _experiments(
                 "method": settings["method"],
                 "similarity_type": settings["similarity_type"],
                 "selector": settings["selector"],
+                "selector_parameters": listed(settings["selector_parameters"]),
+                "compatibility": int(settings["compatibility"]),
                 "num_languages": merge["num_sources"],
                 "include_target": int(settings["include_target"]),
+                "target_similarity": settings["target_similarity"],
                 "model_family": run["base"],
                 "supervision": merge["tier"],
                 **{k: merge[k] for k in COPIED},

@@ -12,7 +12,7 @@ import pandas as pd
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.selection.baselines import SEED_SOUP
 
-KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target")
+KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target", "compatibility")
 
 
 @dataclass(frozen=True)
@@ -128,4 +128,6 @@ def _value(key: str, value: Any) -> str:
         return f"k={value}"
     if key == "include_target":
         return "IncTar" if value else "ExcTar"
+    if key == "compatibility":
+        return "compatible" if value else "plain weights"
     return str(value)

@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.analysis.tables import SELECTION, listed
 from workflow_scripts.selection.ranking import ranked
-
-KEYS = ("similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "compatibility")
 
 
 def selection_diagnostics(
@@ -40,7 +39,7 @@ def selection_diagnostics(
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in plan:
         settings = experiments[entry["experiment"]]
-        key = (entry["target"], entry["seed"], *(str(settings[k]) for k in KEYS))
+        key = (entry["target"], entry["seed"], *(str(settings[k]) for k in SELECTION))
         if key not in found:
             seed = entry["seed"]
             found[key] = _row(entry, settings, transfer[seed], similarities[settings["similarity_type"], seed])
@@ -66,7 +65,7 @@ def _row(
         "target": target,
         "seed": entry["seed"],
         **{k: settings[k] for k in ("similarity_type", "selector", "num_languages", "include_target", "compatibility")},
-        "selector_parameters": ";".join(f"{k}={v}" for k, v in sorted(settings["selector_parameters"].items())),
+        "selector_parameters": listed(settings["selector_parameters"]),
         "tier": entry["selection_tier"],
         "sources": ";".join(chosen),
         "rank_by_transfer": ";".join(map(str, ranks)),

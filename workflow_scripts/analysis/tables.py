@@ -2,6 +2,7 @@
 
 import itertools
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1", "sh
 ORACLES = ("best_zero_shot", "best_source")
 SELECTION = (
     "similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "target_similarity",
+    "compatibility",
 )  # fmt: skip
 GROUPS = ("family", "genus", "script", "resource_level")
 
@@ -68,7 +70,7 @@ def _detail(entry: dict[str, Any], systems: pd.DataFrame, results: Results) -> d
     accuracy = float(merged["accuracy"])
     row: dict[str, Any] = {
         "experiment": name, "target": target, "seed": seed, "method": settings["method"],
-        "parameters": _listed(settings["method_parameters"]), "similarity": settings["similarity_type"],
+        "parameters": listed(settings["method_parameters"]), "similarity": settings["similarity_type"],
         "selector": settings["selector"], "include_target": settings["include_target"], "tier": entry["tier"],
         "num_sources": len(entry["sources"]), "effective_sources": entry["effective_sources"],
         "sources": ";".join(s["locale"] for s in entry["sources"]),
@@ -95,7 +97,8 @@ def _accuracy(systems: pd.DataFrame, key: tuple[str, int, str, str]) -> float:
     return float(systems.loc[key, "accuracy"]) if key in systems.index else float("nan")
 
 
-def _listed(parameters: dict[str, Any]) -> str:
+def listed(parameters: Mapping[str, Any]) -> str:
+    """Return parameters as ``name=value``, sorted."""
     return ";".join(f"{k}={v}" for k, v in sorted(parameters.items()))
 
 
@@ -156,7 +159,7 @@ def method_title(results: Results, experiment: str) -> str:
     settings = results.experiments[experiment]
     variants = {str(e["method_parameters"]) for e in results.experiments.values() if e["method"] == settings["method"]}
     return (
-        settings["method"] if len(variants) == 1 else f"{settings['method']} ({_listed(settings['method_parameters'])})"
+        settings["method"] if len(variants) == 1 else f"{settings['method']} ({listed(settings['method_parameters'])})"
     )
 
 
