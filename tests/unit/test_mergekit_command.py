@@ -13,7 +13,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merge_checkpoints import main
 from workflow_scripts.merging.engine import check_weights
 from workflow_scripts.merging.mergekit.config import parse_config, read_config
-from workflow_scripts.merging.mergekit.translation import steps_for, unused_parameters
+from workflow_scripts.merging.mergekit.translation import steps_for, translate, unused_parameters
 
 # --- errors
 
@@ -175,3 +175,11 @@ def test_raw_weights_are_finite_numbers():
         check_weights(["a", "b"], [-1, 2])
     with pytest.raises(XlmergeError, match="must be numbers"):
         check_weights(["a", "b"], [float("inf"), 1], raw=True)
+
+
+def test_a_file_is_named_once_whatever_is_wrong_with_it(tmp_path):
+    for content in ("slices: []", "{merge_method: ties, models: [{model: a}]}"):
+        (tmp_path / "x.yml").write_text(content)
+        with pytest.raises(XlmergeError) as caught:
+            translate(tmp_path / "x.yml")
+        assert str(caught.value).count("x.yml") == 1

@@ -53,8 +53,9 @@ def translate(path: str | Path) -> Translation:
     XlmergeError
         If it asks for something that xlmerge does not do, or that mergekit does not allow.
     """
+    config = read_config(path)
     try:
-        return translate_config(read_config(path))
+        return translate_config(config)
     except XlmergeError as error:
         raise XlmergeError(f"{path}: {error}") from None
 
