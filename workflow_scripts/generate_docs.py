@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from workflow_scripts.core import config, registry
-from workflow_scripts.core.signatures import parameter_model, plugin_function
+from workflow_scripts.core.signatures import limits, parameter_model, plugin_function, summary
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """# The config
@@ -48,13 +48,12 @@ def _section(title: str, model: type[BaseModel]) -> str:
 
 def _plugin(kind: str, name: str) -> str:
     module = registry.load(kind, name)
-    summary = (module.__doc__ or "").strip().splitlines()[0]
     supervision = getattr(module, "SUPERVISION", None)
     note = f" Supervision: {supervision}." if supervision else ""
     model = parameter_model(kind, name)
     table = _table(model) if model.model_fields else ""
     assert plugin_function(kind, name).__doc__
-    return f"### `{name}`\n\n{summary}{note}\n\n{table}"
+    return f"### `{name}`\n\n{summary(kind, name)}{note}\n\n{table}"
 
 
 def _table(model: type[BaseModel]) -> str:
@@ -86,9 +85,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _range(schema: dict[str, Any]) -> str:
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
-    return f" ({', '.join(limits)})" if limits else ""
+    return f" ({', '.join(limits(schema))})" if limits(schema) else ""
 
 
 def _default(field: Any) -> str:

@@ -51,6 +51,17 @@ def changed_parameters(kind: str, name: str, values: Mapping[str, Any]) -> list[
     return [f"{k}-{v}".replace("/", "-").replace(" ", "") for k, v in sorted(values.items()) if v != defaults[k]]
 
 
+def limits(schema: Mapping[str, Any]) -> list[str]:
+    """Return the bounds of a number's JSON schema, such as ``≥ 0``."""
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+
+
+def summary(kind: str, name: str) -> str:
+    """Return the first line of a plug-in's documentation."""
+    return (registry.load(kind, name).__doc__ or "").strip().splitlines()[0]
+
+
 def parameter_names(kind: str, name: str) -> frozenset[str]:
     """Return the names of a plug-in's hyper-parameters."""
     return frozenset(parameter_model(kind, name).model_fields)

@@ -100,8 +100,7 @@ def baselines(data: TargetData) -> Iterator[System]:
 def merge_systems(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> Iterator[System]:
     """Yield a merge and the baselines among its own sources."""
     sources, name = [s["locale"] for s in entry["sources"]], entry["experiment"]
-    facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
-    yield System("merge", entry["tier"], name, scores.correct.astype(float), facts)
+    yield scored(data, "merge", entry["tier"], scores, validation, name)
     yield mean_of(data, "source_mean", sources, "none", name)
     yield single(data, "best_source", data.best_on_test(sources), "oracle", name)
     yield single(data, "best_source_val", data.best_on_validation(sources), "labelled validation", name)
@@ -122,23 +121,25 @@ def ensembles(data: TargetData, entry: Mapping[str, Any]) -> Iterator[System]:
         yield System(f"ensemble_{name}", entry["selection_tier"], entry["experiment"], correct, facts)
 
 
-def merged_baseline(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> System:
-    """Return a baseline that is a merge itself; see `selection.baselines`."""
-    facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
-    return System(entry["experiment"], entry["tier"], "", scores.correct.astype(float), facts)
+def scored(
+    data: TargetData, name: str, tier: str, scores: Scores, validation: float, experiment: str = "", **facts: str
+) -> System:
+    """Return the system that one model is: a locale's, or a merged one.
 
-
-def shrunk_top1(data: TargetData, entry: Mapping[str, Any], scores: Scores, validation: float) -> System:
-    """Return the merge's first source, shrunk to the merge's length."""
-    facts = {**_quality(scores, data.labels), "accuracy_validation": validation}
-    correct = scores.correct.astype(float)
-    return System("shrunk_top1", entry["selection_tier"], entry["experiment"], correct, facts)
+    Parameters
+    ----------
+    validation : float
+        Its validation accuracy.
+    **facts : str
+        Further columns.
+    """
+    known = {**_quality(scores, data.labels), "accuracy_validation": validation, **facts}
+    return System(name, tier, experiment, scores.correct.astype(float), known)
 
 
 def single(data: TargetData, name: str, locale: str, tier: str, experiment: str = "") -> System:
     """Return the system that is one locale's model."""
-    facts = {**_quality(data.models[locale], data.labels), "accuracy_validation": data.validation[locale]}
-    return System(name, tier, experiment, data.correct(locale), {**facts, "model": locale})
+    return scored(data, name, tier, data.models[locale], data.validation[locale], experiment, model=locale)
 
 
 def mean_of(data: TargetData, name: str, locales: list[str], tier: str, experiment: str = "") -> System:

@@ -15,11 +15,10 @@ from workflow_scripts.evaluation.systems import (
     baselines,
     mean_over_seeds,
     merge_systems,
-    merged_baseline,
-    shrunk_top1,
+    scored,
     table_row,
 )
-from workflow_scripts.selection.baselines import shrunk_name
+from workflow_scripts.selection.baselines import SHRUNK_TOP1, shrunk_name
 from workflow_scripts.selection.plan import entry_key
 
 
@@ -61,10 +60,11 @@ def _systems(
             entry = plan[entry_key(name, target, seed)]
             yield from ((seed, system) for system in merge_systems(data, entry, *_merged(inputs, i, name)))
             if entry.get("shrunk_top1"):
-                yield seed, shrunk_top1(data, entry, *_merged(inputs, i, shrunk_name(name)))
+                shrunk = _merged(inputs, i, shrunk_name(name))
+                yield seed, scored(data, SHRUNK_TOP1, entry["selection_tier"], *shrunk, name)
         for name in settings["baselines"]:
-            if entry_key(name, target, seed) in plan:
-                yield seed, merged_baseline(data, plan[entry_key(name, target, seed)], *_merged(inputs, i, name))
+            if (key := entry_key(name, target, seed)) in plan:
+                yield seed, scored(data, name, plan[key]["tier"], *_merged(inputs, i, name))
 
 
 def _merged(inputs: Mapping[str, Any], seed: int, name: str) -> tuple[Scores, float]:

@@ -90,8 +90,15 @@ def merge_files(
     steps = [Step(method, parameters, tuple(weights))]
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(contextlib.closing(TensorFile(base))) if base is not None else None
-        known = (layout or Layout(), groups or {}, opened, statistics or {}, coefficients or {})
-        circumstances = Context(tuple(names), np.ones(0), *known)
+        circumstances = Context(
+            tuple(names),
+            np.ones(0),
+            layout or Layout(),
+            groups=groups or {},
+            base=opened,
+            statistics=statistics or {},
+            coefficients=coefficients or {},
+        )
         folder = stack.enter_context(scratch_beside(Path(out)))
         target = stack.enter_context(atomic_path(out)) if durable else Path(out)
         writer = partial(vector_writer, target, metadata)

@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from workflow_scripts.core.signatures import changed_parameters
 
-Text = Literal["sources", "target", "both"]
+Text = Annotated[
+    Literal["sources", "target", "both"],
+    Field(
+        description="What is looked at: each source's own validation sentences, the target's unlabelled training "
+        "sentences, or the mean of both."
+    ),
+]
+Examples = Annotated[int, Field(ge=1, description="Sentences per model and text, drawn without replacement.")]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.signatures import parameter_model, plugin_function
+from workflow_scripts.core.signatures import limits, parameter_model, plugin_function
+from workflow_scripts.core.signatures import summary as summary_of
 from workflow_scripts.merging.method import Step
 from workflow_scripts.merging.progress import Progress
 
@@ -84,11 +85,7 @@ def _about(method: str) -> str:
 def _methods() -> str:
     names = registry.names("merge method")
     width = max(map(len, names))
-    return "\n".join(f"  {n:{width}}  {_line(n)}" for n in names)
-
-
-def _line(method: str) -> str:
-    return (registry.load("merge method", method).__doc__ or "").strip().splitlines()[0]
+    return "\n".join(f"  {n:{width}}  {summary_of('merge method', n)}" for n in names)
 
 
 def _add_parameters(group: Any, method: str) -> None:
@@ -116,10 +113,8 @@ def _metavar(schema: dict[str, Any]) -> str:
 
 
 def _range(schema: dict[str, Any]) -> str:
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    parts = [s for s in schema.get("anyOf", [schema]) if s.get("type") != "null"]
-    limits = [f"{sign} {part[key]:g}" for part in parts for key, sign in signs.items() if key in part]
-    return f"[{', '.join(limits)}] " if limits else ""
+    found = [limit for part in schema.get("anyOf", [schema]) for limit in limits(part)]
+    return f"[{', '.join(found)}] " if found else ""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -125,7 +125,26 @@ class Checkpoint:
             file.close()
 
 
-class Base:
+class View:
+    """Something that is read from a checkpoint's files."""
+
+    checkpoint: Checkpoint
+
+    def read_rows(self, name: str) -> np.ndarray:
+        """Raise: a checkpoint stores whole tensors."""
+        return self.checkpoint.read_rows(name)
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return self.checkpoint.bytes
+
+    def close(self) -> None:
+        """Close the files."""
+        self.checkpoint.close()
+
+
+class Base(View):
     """θ₀ under the names of the sequence classifier; what it lacks reads as 0.
 
     The last piece is kept: it serves all sources, and the output, one after the other.
@@ -170,21 +189,8 @@ class Base:
         """Fill `out` (float32, flat) with the elements of a tensor from flat position `start` on."""
         out[:] = self.piece(name, start, len(out))
 
-    def read_rows(self, name: str) -> np.ndarray:
-        """Raise: a checkpoint stores whole tensors."""
-        return self.checkpoint.read_rows(name)
 
-    @property
-    def bytes(self) -> int:
-        """Size on disk."""
-        return self.checkpoint.bytes
-
-    def close(self) -> None:
-        """Close the files."""
-        self.checkpoint.close()
-
-
-class Difference:
+class Difference(View):
     """A fine-tuned checkpoint, read as its task vector θ − θ₀."""
 
     def __init__(self, checkpoint: Checkpoint, base: Base) -> None:
@@ -195,16 +201,3 @@ class Difference:
         """Fill `out` (float32, flat) with the elements of a tensor's difference from flat position `start` on."""
         self.checkpoint.read(name, start, out)
         np.subtract(out, self._base.piece(name, start, len(out)), out=out)
-
-    def read_rows(self, name: str) -> np.ndarray:
-        """Raise: a checkpoint stores whole tensors."""
-        return self.checkpoint.read_rows(name)
-
-    @property
-    def bytes(self) -> int:
-        """Size on disk."""
-        return self.checkpoint.bytes
-
-    def close(self) -> None:
-        """Close the files."""
-        self.checkpoint.close()

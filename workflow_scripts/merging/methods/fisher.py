@@ -10,7 +10,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.inner_products import blocks
 from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.source_statistics import Text, Wanted, supervision_of
+from workflow_scripts.merging.source_statistics import Examples, Text, Wanted, supervision_of
 from workflow_scripts.merging.sources import Sources
 
 USES_WEIGHTS = True
@@ -20,14 +20,8 @@ FLOOR = 1e-6
 def fisher(
     piece: Piece,
     *,
-    text: Annotated[
-        Text,
-        Field(
-            description="What Fisher information is measured on: each source's own validation sentences, the target's "
-            "unlabelled training sentences, or the mean of both."
-        ),
-    ] = "sources",
-    examples: Annotated[int, Field(ge=1, description="Sentences per model and text.")] = 256,
+    text: Text = "sources",
+    examples: Examples = 256,
     empirical: Annotated[
         bool, Field(description="Gradients at the gold labels, not at labels drawn from the model.")
     ] = False,

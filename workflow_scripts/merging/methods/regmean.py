@@ -9,7 +9,7 @@ from pydantic import Field
 from workflow_scripts.merging.arithmetic import weighted_sum
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.pieces import Piece, Shape
-from workflow_scripts.merging.source_statistics import Text, Wanted, supervision_of
+from workflow_scripts.merging.source_statistics import Examples, Text, Wanted, supervision_of
 from workflow_scripts.merging.sources import Sources, Tensor
 from workflow_scripts.merging.tensor_files import TensorFile
 
@@ -20,14 +20,8 @@ def regmean(
     piece: Piece,
     *,
     alpha: Annotated[float, Field(ge=0, le=1, description="Factor of the off-diagonal elements of G.")] = 0.9,
-    text: Annotated[
-        Text,
-        Field(
-            description="What the layers' inputs are measured on: each source's own validation sentences, the "
-            "target's unlabelled training sentences, or the mean of both."
-        ),
-    ] = "sources",
-    examples: Annotated[int, Field(ge=1, description="Sentences per model and text.")] = 256,
+    text: Text = "sources",
+    examples: Examples = 256,
 ) -> np.ndarray:
     """Return, for a linear layer, (Σ wᵢGᵢ)⁻¹ Σ wᵢGᵢWᵢ, and Σ wᵢτᵢ for everything else.
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from workflow_scripts.merging.source_statistics import Examples
+
 if TYPE_CHECKING:
     import torch
 
@@ -16,7 +18,7 @@ GRADIENT_BYTES = 1 << 30  # of the per-example gradients that are in memory at o
 def fisher(
     subject: "ModelText",
     *,
-    examples: Annotated[int, Field(ge=1, description="Sentences, drawn without replacement.")] = 256,
+    examples: Examples = 256,
     empirical: Annotated[
         bool, Field(description="Gradient at the gold label, not at one drawn from the model.")
     ] = False,

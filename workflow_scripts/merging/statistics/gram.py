@@ -1,8 +1,8 @@
 """Gram matrices of the inputs of a model's linear layers."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from workflow_scripts.merging.source_statistics import Examples
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ BATCH = 64  # sentences
 def gram(
     subject: "ModelText",
     *,
-    examples: Annotated[int, Field(ge=1, description="Sentences, drawn without replacement.")] = 256,
+    examples: Examples = 256,
 ) -> "dict[str, torch.Tensor]":
     """Return XᵀX / n of every linear layer's inputs X, shape (n, features): one row per token that the layer sees.
 
