@@ -38,16 +38,16 @@ SPLITS = ["train", "validation", "test"]
 SCRIPTS = f"{workflow.basedir}/workflow_scripts"
 ENVIRONMENT = f"{workflow.basedir}/envs/xlmerge.yaml"
 
-METHODS = {
-    name: load_method(e.settings["method"], e.settings["method_parameters"])
-    for name, e in S.experiments.items()
-}
 TARGETS = [t for t in LOCALES if any(t in e.targets for e in S.experiments.values())]
 SIZES = [
     len(LOCALES) - 1 if k == "all" else k
     for k in (e.settings["num_languages"] for e in S.experiments.values())
 ]
 BASELINES = baseline_names(S.run.baselines, SEEDS, SIZES)
+METHODS = {
+    name: load_method(e.settings["method"], e.settings["method_parameters"])
+    for name, e in S.experiments.items()
+} | {name: load_method("average", {}) for name in BASELINES}
 STATISTICS = {m.statistic.key: m.statistic for m in METHODS.values() if m.statistic}
 
 NEEDS = {
@@ -125,7 +125,11 @@ def planned(w):
     plan = planned_merges(checkpoints.select.get().output.plan)
     names = [name for name, e in S.experiments.items() if w.target in e.targets]
     keys = {name: entry_key(name, w.target, w.seed) for name in [*names, *BASELINES]}
-    return {name: plan[key] for name, key in keys.items() if key in plan}
+    return {
+        name: plan[key]
+        for name, key in keys.items()
+        if name in names or key in plan  # a soup of seeds belongs to the first seed
+    }
 
 
 def models_of(w):
@@ -178,11 +182,11 @@ def statistic_files(template):
 
 def adaptation_text(template):
     """The target's training sentences, if one of its merges adapts to them."""
-    return lambda w: [
-        template.format(locale=w.target, split="train")
-        for adapts in {METHODS[name].adapts for name in planned(w) if name in METHODS}
-        if adapts
-    ]
+    return lambda w: (
+        [template.format(locale=w.target, split="train")]
+        if any(METHODS[name].adapts for name in planned(w))
+        else []
+    )
 
 
 def merge_settings(w):

@@ -2,7 +2,6 @@
 # merges on the target. One job makes them all: what it finds in the cache it does not make again.
 
 CODES = {name: merge_code(method) for name, method in METHODS.items()}
-CODES |= {name: merge_code(load_method("average", {})) for name in BASELINES}
 
 
 MERGE_INPUTS = {
