@@ -222,6 +222,8 @@ def test_what_a_method_sees_of_the_target(method, parameters, tier):
         ("hierarchical", {"inner": "fisher"}),
         ("layer_swap", {"middle": "regmean"}),
         ("hierarchical", {"outer": "adamerging"}),
+        ("per_source", {"inner": "fisher"}),
+        ("per_source", {"outer": "regmean"}),
     ],
 )
 def test_combinators_refuse_methods_that_need_data(method, parameters):

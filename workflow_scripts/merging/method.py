@@ -95,6 +95,12 @@ class Method:
     settings: dict[str, Any]
 
     @property
+    def inner(self) -> "dict[str, Method]":
+        """The methods that its parameters name, by parameter."""
+        roles = getattr(self.module, "INNER", ())
+        return {r: load_method(self.settings[r], self.settings[f"{r}_parameters"] or {}) for r in roles}
+
+    @property
     def combines(self) -> bool:
         """Whether it is made of other merges."""
         return getattr(self.module, "SHAPE", None) == "merge"
@@ -166,13 +172,17 @@ def load_method(name: str, given: Mapping[str, Any]) -> Method:
     settings = parameters("merge method", name, dict(given))
     if hasattr(module, "check"):
         module.check(settings)
-    return Method(name, plugin_function("merge method", name), module, settings)
+    method = Method(name, plugin_function("merge method", name), module, settings)
+    for role, inner in method.inner.items():
+        if inner.needs_data:
+            raise XlmergeError(f"{name}: {role} cannot be {inner.name}, which needs data")
+    return method
 
 
 def methods_in(name: str, given: Mapping[str, Any]) -> list[str]:
     """Return a method and those that its parameters name: all that its code identity consists of."""
     method = load_method(name, given)
     found = {name.lower()}
-    for key in getattr(method.module, "INNER", ()):
-        found |= set(methods_in(method.settings[key], method.settings[f"{key}_parameters"] or {}))
+    for inner in method.inner.values():
+        found |= set(methods_in(inner.name, inner.settings))
     return sorted(found)

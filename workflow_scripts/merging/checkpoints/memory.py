@@ -19,9 +19,7 @@ def expected_memory(steps: Sequence[Step], context: Context) -> int:
 def _largest_piece(method: Method, step: Step, context: Context) -> int:
     """Return the elements of the largest piece that a method asks for."""
     if method.combines:
-        names = getattr(method.module, "INNER", ())
-        inner = [load_method(method.settings[n], method.settings[f"{n}_parameters"] or {}) for n in names]
-        return max(_largest_piece(m, step, context) for m in inner)
+        return max(_largest_piece(inner, step, context) for inner in method.inner.values())
     tensors = [Tensor(n, context.layout.shapes[n], None, 0) for n in step.tensors or ()]
     asked = {t.name: method.shape(t, context) for t in tensors}
     whole = [t.size for t in tensors if asked[t.name] == "tensor"]

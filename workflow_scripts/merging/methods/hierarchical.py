@@ -13,7 +13,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameter_names
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.engine import run_merge
-from workflow_scripts.merging.method import Merge, load_method
+from workflow_scripts.merging.method import Merge
 from workflow_scripts.merging.tensor_files import Reader
 
 USES_WEIGHTS = True
@@ -93,10 +93,6 @@ def _inner_settings(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise an `XlmergeError` if a method or its parameters are wrong, or λ is set within the groups."""
-    given = parameters["inner_parameters"] or {}
-    if "scaling" in given:
+    """Raise an `XlmergeError` if λ is set within the groups."""
+    if "scaling" in (parameters["inner_parameters"] or {}):
         raise XlmergeError("hierarchical: λ is 1 within a group; `scaling` belongs into `outer_parameters`")
-    for role in INNER:
-        if load_method(parameters[role], parameters[f"{role}_parameters"] or {}).needs_data:
-            raise XlmergeError(f"hierarchical: {role} cannot be {parameters[role]}, which needs data")

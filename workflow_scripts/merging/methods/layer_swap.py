@@ -80,12 +80,10 @@ def needs_base(parameters: Mapping[str, Any]) -> bool:
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise an `XlmergeError` if a method does not work on pieces; its parameters are checked as well."""
+    """Raise an `XlmergeError` if a method does not work on pieces."""
     for role in INNER:
         if _method(role, parameters).combines:
             raise XlmergeError(f"layer_swap: {role} cannot be {parameters[role]}, which is made of other merges")
-        if _method(role, parameters).needs_data:
-            raise XlmergeError(f"layer_swap: {role} cannot be {parameters[role]}, which needs data")
 
 
 def _method(role: str, parameters: Mapping[str, Any]) -> Method:

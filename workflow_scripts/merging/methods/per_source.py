@@ -71,9 +71,7 @@ def _through(merge: Merge, source: int, method: str, parameters: Mapping[str, An
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise an `XlmergeError` if a method or its parameters are wrong."""
+    """Raise an `XlmergeError` if a source's own parameters are wrong."""
     given = parameters["inner_parameters"] or {}
     for own in (parameters["by_source"] or {}).values():
         load_method(parameters["inner"], {**given, **(own or {})})
-    load_method(parameters["inner"], given)
-    load_method(parameters["outer"], parameters["outer_parameters"] or {})
