@@ -20,6 +20,7 @@ include: "rules/similarity.smk"
 include: "rules/selection.smk"
 include: "rules/statistics.smk"
 include: "rules/merge.smk"
+include: "rules/baselines.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
@@ -37,6 +38,7 @@ rule all:
         rules.selection.input,
         rules.statistics.input,
         rules.merges.input,
+        rules.trained_baselines.input,
         rules.evaluation.input,
         rules.report.input,
     localrule: True

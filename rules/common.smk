@@ -20,7 +20,8 @@ from workflow_scripts.core.study import COSINES, checkpoint_files, load_study
 from workflow_scripts.merging.method import load_method, methods_in
 from workflow_scripts.selection.baselines import SEED_SOUP, baseline_names
 from workflow_scripts.selection.plan import entry_key
-from workflow_scripts.selection.slices import planned_merges
+from workflow_scripts.selection.slices import planned_merges, planned_trainings
+from workflow_scripts.selection.trainings import FEW_SHOT
 from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
 
 set_environment(workflow.basedir)
@@ -44,6 +45,11 @@ SIZES = [
     for k in (e.settings["num_languages"] for e in S.experiments.values())
 ]
 BASELINES = baseline_names(S.run.baselines, SEEDS, SIZES)
+TRAINED = [
+    t
+    for t in TARGETS
+    if FEW_SHOT in S.run.baselines or any(t in e.joint for e in S.experiments.values())
+]
 METHODS = {
     name: load_method(e.settings["method"], e.settings["method_parameters"])
     for name, e in S.experiments.items()
@@ -187,6 +193,43 @@ def adaptation_text(template):
         if any(METHODS[name].adapts for name in planned(w))
         else []
     )
+
+
+def trainings(w):
+    """The baselines of one target and seed that are trained, by name."""
+    return planned_trainings(checkpoints.select.get().output.plan, w.target, w.seed)
+
+
+def starts(w):
+    """The models that they start from: [locale, seed]."""
+    found = (training["start"] for training in trainings(w).values())
+    return sorted({tuple(start) for start in found if start})
+
+
+def training_tables(w):
+    """The examples that they train on, and judge by: [locale, split]."""
+    found = trainings(w).values()
+    pairs = {(locale, t["split"]) for t in found for locale in t["locales"]}
+    return sorted(pairs | {(locale, "validation") for locale, _ in pairs})
+
+
+def start_files(template):
+    return lambda w: [
+        template.format(locale=locale, seed=seed) for locale, seed in starts(w)
+    ]
+
+
+def trained_files(template):
+    return lambda w: (
+        expand(template, target=w.target, seed=SEEDS) if w.target in TRAINED else []
+    )
+
+
+def table_files(template):
+    return lambda w: [
+        template.format(locale=locale, split=split)
+        for locale, split in training_tables(w)
+    ]
 
 
 def merge_settings(w):

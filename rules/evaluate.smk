@@ -14,6 +14,8 @@ rule evaluate:
             expand(P.merge_validation, target="{target}", seed=SEEDS)
         ),
         merge_digests=expand(P.merge_digest, target="{target}", seed=SEEDS),
+        trained=lambda w: ancient(trained_files(P.trained_test)(w)),
+        trained_digests=trained_files(P.trained_digest),
     output:
         table=P.evaluation,
     log:
@@ -29,6 +31,7 @@ rule evaluate:
                 "seeds": SEEDS,
                 "pivot": S.run.pivot,
                 "baselines": BASELINES,
+                "few_shot": FEW_SHOT in S.run.baselines,
                 "experiments": [
                     name for name, e in S.experiments.items() if w.target in e.targets
                 ],

@@ -27,6 +27,7 @@ SIDECARS = (
     + expand(P.row_info, locale=LOCALES, seed=SEEDS)
     + expand(P.merge_info, target=TARGETS, seed=SEEDS)
     + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
+    + expand(P.trained_info, target=TRAINED, seed=SEEDS)
 )
 
 

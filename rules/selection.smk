@@ -7,6 +7,7 @@ EXPERIMENTS = {
         "targets": e.targets,
         "method_tier": METHODS[name].supervision,
         "grouped_by": METHODS[name].grouped_by,
+        "joint": e.joint,
     }
     for name, e in S.experiments.items()
 }
@@ -63,7 +64,8 @@ checkpoint select:
     input:
         validation=(
             expand(P.seed_matrix_validation, seed=SEEDS)
-            if any(name.startswith(SEED_SOUP) for name in BASELINES)
+            if FEW_SHOT in S.run.baselines
+            or any(name.startswith(SEED_SOUP) for name in BASELINES)
             else []
         ),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),

@@ -9,6 +9,7 @@ from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.job import run_job
 from workflow_scripts.selection.baselines import baseline_entries
 from workflow_scripts.selection.plan import build_plan, entry_key
+from workflow_scripts.selection.trainings import FEW_SHOT, few_shot_entries
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
@@ -22,7 +23,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         s: read_matrix(p).to_dict("index") for s, p in zip(settings["seeds"], inputs["validation"], strict=False)
     }
     names, targets, seeds, locales = (settings[k] for k in ("baseline_names", "targets", "seeds", "locales"))
-    for entry in baseline_entries(names, targets, seeds, locales, validation):
+    few_shots = few_shot_entries(targets, seeds, locales, validation) if FEW_SHOT in settings["baselines"] else ()
+    for entry in (*baseline_entries(names, targets, seeds, locales, validation), *few_shots):
         plan[entry_key(entry["experiment"], entry["target"], entry["seed"])] = entry
     write_json(outputs["plan"], plan)
 

@@ -24,7 +24,14 @@ from workflow_scripts.models.checkpoints import (
     skeleton,
     task_vector_of,
 )
-from workflow_scripts.models.training import Collator, LocaleTrainer, check_learned, finetune, training_arguments
+from workflow_scripts.models.training import (
+    Collator,
+    LocaleTrainer,
+    check_finite,
+    check_learned,
+    finetune,
+    training_arguments,
+)
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
@@ -305,6 +312,7 @@ def history(**changes):
 
 
 def test_a_training_that_learned_passes():
+    check_finite(history())
     check_learned(history())
 
 
@@ -312,12 +320,12 @@ def test_a_training_that_learned_passes():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_an_error(key, value):
     with pytest.raises(XlmergeError, match=r"diverged.*learning_rate"):
-        check_learned(history(epochs=[*history()["epochs"], {"epoch": 2.0, key: value}]))
+        check_finite(history(epochs=[*history()["epochs"], {"epoch": 2.0, key: value}]))
 
 
 def test_a_training_without_any_loss_is_an_error():
     with pytest.raises(XlmergeError, match="diverged"):
-        check_learned(history(epochs=[]))
+        check_finite(history(epochs=[]))
 
 
 @pytest.mark.parametrize("best", [0.4, 0.1, None])

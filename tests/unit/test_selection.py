@@ -16,7 +16,7 @@ from workflow_scripts.selection.question import Question
 from workflow_scripts.selection.selectors.top_k import top_k
 from workflow_scripts.selection.slices import merge_slice, planned_merges
 
-PLAIN = {"method_tier": "none", "grouped_by": None}
+PLAIN = {"method_tier": "none", "grouped_by": None, "joint": []}
 SETTINGS = {
     "method": "similarity",
     "method_parameters": {},
@@ -243,7 +243,9 @@ def test_the_tier_is_the_highest_of_its_parts(include, tier, method_tier, expect
 
 
 def test_a_method_that_groups_gets_the_groups_of_its_sources():
-    experiments = {"e": {"settings": SETTINGS, "targets": ["t"], "method_tier": "none", "grouped_by": "genus"}}
+    experiments = {
+        "e": {"settings": SETTINGS, "targets": ["t"], "method_tier": "none", "grouped_by": "genus", "joint": []}
+    }
     groups = {"genus": {"a": "Romance", "b": "Germanic", "t": "Slavic"}}
     plan = build_plan(experiments, [0], {("URIEL", 0): {"t": {"a": 0.9, "b": 0.1}}}, {**STUDY, "groups": groups})
     assert plan["e/t/0"]["groups"] == {"a": "Romance", "b": "Germanic"}

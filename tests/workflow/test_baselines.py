@@ -1,4 +1,4 @@
-"""Baselines that cost merges, and ensembles, through the whole workflow with two seeds."""
+"""Baselines that cost merges or trainings, and ensembles, through the whole workflow with two seeds."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,11 @@ from workflow_scripts.evaluation.packs import read_pack
 CONFIG = local_config(
     LOCALES,
     seeds=[0, 1],
-    baselines=["average_all", "seed_soup", "shrunk_top1"],
-    ablations=[{"name": "all", "fixed": {"method": "average", "num_languages": 2}}],
+    baselines=["average_all", "seed_soup", "shrunk_top1", "few_shot"],
+    ablations=[
+        {"name": "all", "fixed": {"method": "average", "num_languages": 2}},
+        {"name": "one", "fixed": {"method": "average", "num_languages": 2, "locales": ["de-DE"], "joint": True}},
+    ],
 )
 NAME = "average_URIEL_k2_exc"
 
@@ -68,11 +71,49 @@ def test_ensembles_come_from_the_stored_logits_of_the_same_seed(results: Path) -
     assert rows["accuracy"].astype(float).item() == pytest.approx(expected)
 
 
+def trainings(results: Path, target: str, seed: int) -> dict:
+    return json.loads((results / f"trained/{target}/seed{seed}/trainings.json").read_text(encoding="utf-8"))
+
+
+def test_few_shot_starts_from_the_best_source_and_the_base(results: Path) -> None:
+    for target in LOCALES:
+        matrix = pd.read_csv(results / "nxn/evaluation_matrix_validation_seed1.csv", index_col=0)
+        best = matrix[target].drop(target).sort_index().idxmax()
+        found = trainings(results, target, 1)
+        assert found["few_shot"]["start"] == [best, 1] and found["few_shot_base"]["start"] is None
+        for training in (found["few_shot"], found["few_shot_base"]):
+            assert (training["locales"], training["split"]) == ([target], "validation")
+            assert "best_validation_accuracy" not in training["history"], "there is nothing left to judge by"
+        assert found["few_shot"]["model"] != found["few_shot_base"]["model"]
+
+
+def test_joint_trainings_take_the_steps_of_one_source_or_of_all(results: Path) -> None:
+    found = trainings(results, "de-DE", 0)
+    one, both = (found[f"{name} of {NAME}"] for name in ("joint_one", "joint_all"))
+    assert one["locales"] == both["locales"] == ["en-US", "es-ES"]
+    own = json.loads((results / "models/en-US/seed0/training.json").read_text(encoding="utf-8"))
+    assert (one["history"]["steps"], both["history"]["steps"]) == (own["steps"], 2 * own["steps"])
+    assert not any(name.startswith("joint") for name in trainings(results, "en-US", 0)), "only one block asked for it"
+
+
+def test_scores_of_trained_baselines_are_those_of_their_models(results: Path) -> None:
+    table = pd.read_csv(results / "evaluation/de-DE.csv", keep_default_na=False)
+    labels = pd.read_parquet(results / "data/de-DE/test.parquet")["label"].to_numpy()
+    for name, system in ((f"joint_all of {NAME}", "joint_all"), ("few_shot", "few_shot")):
+        pack = read_pack(results / "trained/de-DE/seed0/test.safetensors", name)
+        row = table[(table["system"] == system) & (table["seed"] == "0")]
+        assert row["accuracy"].astype(float).item() == pytest.approx((pack.predictions == labels).mean())
+        assert row["accuracy_validation"].item() == ""
+
+
 def test_the_tables_hold_them_all(results: Path) -> None:
     details = pd.read_csv(results / "report/merge_details.csv")
     columns = ["average_all", "seed_soup_k2", "shrunk_top1", "ensemble_soft", "ensemble_weighted_majority", "top1"]
+    columns += ["few_shot", "few_shot_base"]
     assert details[details["seed"] == 0][columns].notna().all(axis=None)
     summary = pd.read_csv(results / "report/cross_lingual_summary.csv")
     assert summary[["average_all", "seed_soup_k2", "seed_soup_k2_low"]].notna().all(axis=None)
     report = (results / "report/report.md").read_text(encoding="utf-8")
     assert "`seed_soup_k2`" in report and "− ensemble" in report
+    assert "`few_shot`" in report and "joint_all" in report
+    assert details.set_index("target")["joint_all"].notna().to_dict() == {t: t == "de-DE" for t in LOCALES}

@@ -13,6 +13,7 @@ NOTES = {
     "best_zero_shot_val": "the best single source, chosen on validation data",
     "english": "the pivot's model",
     "average_all": "all other models averaged",
+    "few_shot": "the best single source, fine-tuned on the validation data",
 }
 
 
@@ -57,7 +58,7 @@ def _row(found: pd.DataFrame, what: str) -> dict[str, Any]:
     return {
         "option": what + model,
         "supervision": row["tier"],
-        "validation": f"{100 * row['accuracy_validation']:.1f} %",
+        "validation": "–" if pd.isna(row["accuracy_validation"]) else f"{100 * row['accuracy_validation']:.1f} %",
         "test [95 %]": f"{100 * row['accuracy']:.1f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}] %",
         "n (clusters)": f"{row['n']:.0f} ({row['clusters']:.0f})",
     }

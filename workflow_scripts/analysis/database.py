@@ -26,6 +26,9 @@ BASELINES = (
     "top1",
     "english",
     "average_all",
+    "few_shot",
+    "joint_one",
+    "joint_all",
     "ensemble_weighted_soft",
 )
 COPIED = (

@@ -1,6 +1,6 @@
 """The report in Markdown: what was run, what merging did, how sure, what was made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from workflow_scripts.analysis import tables
 from workflow_scripts.analysis.results import Results
 from workflow_scripts.analysis.selection_diagnostics import selector_overview
+from workflow_scripts.selection.trainings import JOINT_ALL, JOINT_ONE
 
 TEMPLATES = Path(__file__).parent / "templates"
 LARGE_DIFFERENCE = 0.05
@@ -71,6 +72,7 @@ def _context(results: Results, details: pd.DataFrame, facts: Mapping[str, Any]) 
         "items": {"n": int(summary["n"].sum()), "clusters": int(summary["clusters"].sum())},
         "baselines": _baseline_rows(results),
         "experiments": _experiment_rows(overview),
+        "joint": _joint_rows(results),
         "best": _headline(results, overview),
         "per_target": _target_rows(results, summary),
         "improved": _improved(results),
@@ -98,6 +100,8 @@ def _baseline_rows(results: Results) -> list[dict[str, Any]]:
         "mean_zero_shot": "mean of all other models",
         "english": f"the {results.settings['pivot']} model",
         "average_all": "uniform average of all other models",
+        "few_shot": "`best_zero_shot_val`'s model, fine-tuned on the target's validation data",
+        "few_shot_base": "θ₀, fine-tuned on the target's validation data",
     }
     notes |= dict.fromkeys(results.soups, "average of several seeds of the source that is best on validation data")
     rows = []
@@ -125,6 +129,28 @@ def _experiment_rows(overview: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in overview.sort_values("accuracy", ascending=False).itertuples()
     ]
+
+
+def _joint_rows(results: Results) -> list[dict[str, Any]]:
+    """Return a row per experiment with joint trainings: merged, asked one by one, or trained together."""
+    rows = []
+    for name in results.experiments:
+        joint = results.of_experiment(name, JOINT_ALL)["accuracy"]
+        others = ("merge", "ensemble_weighted_soft", JOINT_ONE)
+        if len(joint):
+            means = [results.of_experiment(name, s)["accuracy"].reindex(joint.index).mean() for s in others]
+            rows.append(
+                {
+                    "experiment": f"`{name}`",
+                    "targets": len(joint),
+                    **_percents((*others, JOINT_ALL), [*means, joint.mean()]),
+                }
+            )
+    return rows
+
+
+def _percents(names: Sequence[str], values: Sequence[float]) -> dict[str, str]:
+    return {name: percent(value) for name, value in zip(names, values, strict=True)}
 
 
 def _selector_rows(diagnostics: pd.DataFrame) -> list[dict[str, Any]]:

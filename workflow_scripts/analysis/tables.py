@@ -8,10 +8,13 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.analysis.results import Results
+from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS
 
-BASELINES = ("self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "english", "average_all")
+BASELINES = (
+    "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "english", "average_all", *FEW_SHOTS
+)  # fmt: skip
 ENSEMBLES = tuple(f"ensemble_{name}" for name in ("soft", "weighted_soft", "majority", "weighted_majority", "logits"))
-SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1", "shrunk_top1", *ENSEMBLES)
+SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1", "shrunk_top1", *JOINTS, *ENSEMBLES)
 ORACLES = ("best_zero_shot", "best_source")
 SELECTION = (
     "similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "target_similarity",

@@ -56,6 +56,16 @@ class Finetune(Closed):
     threads: int = Field(1, ge=1, description="CPU threads per training.")
 
 
+class FewShot(Closed):
+    """The baseline `few_shot`: what the labels that a selection sees would buy by training on them."""
+
+    epochs: float = Field(
+        10,
+        gt=0,
+        description="Passes over the target's validation data; their number is fixed, nothing is left to judge.",
+    )
+
+
 class Evaluation(Closed):
     """How models are scored."""
 
@@ -100,6 +110,11 @@ class Experiment(Closed):
     compatibility: bool = Field(
         False, description="Multiply each source's weight by the mean cosine of its task vector to the other sources'."
     )
+    joint: bool = Field(
+        False,
+        description="Also fine-tune one model on the sources' training data together: `joint_one` with as many steps "
+        "as one source takes, `joint_all` with those of all. Two trainings per target, seed and set of sources.",
+    )
     supervision: Tier | None = Field(
         None,
         description="What the experiment may see of the target at most; an experiment that sees more is an error. The "
@@ -139,17 +154,20 @@ class Run(Closed):
     data: _data_settings() = Field(description="Where the examples come from.")  # type: ignore[valid-type]
     base: Base = Field(description="The pretrained encoder.")
     finetune: Finetune = Field(default_factory=Finetune, description="Training.")
+    few_shot: FewShot = Field(default_factory=FewShot, description="The baseline `few_shot`.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Scoring.")
     similarity: dict[Annotated[str, Field(pattern=NAME)], dict[str, Any]] = Field(
         default_factory=dict,
         description="Settings of similarity measures by name. A key `measure` makes the name a variant of that "
         "measure: `GEO: {measure: URIEL, features: geo}`.",
     )
-    baselines: list[Literal["average_all", "seed_soup", "shrunk_top1"]] = Field(
+    baselines: list[Literal["average_all", "seed_soup", "shrunk_top1", "few_shot"]] = Field(
         default=["average_all", "seed_soup"],
         description="Baselines that cost merges: `average_all` (all other locales' models), `seed_soup` (several seeds "
         "of the best source; needs two or more seeds), `shrunk_top1` (the first source's task vector, as long as the "
-        "merged one; as many forward passes as the merges themselves).",
+        "merged one; as many forward passes as the merges themselves). And one that costs two short trainings per "
+        "target: `few_shot` (the best source, and as `few_shot_base` the base, fine-tuned on the target's validation "
+        "data).",
     )
     ablations: list[Ablation] = Field(min_length=1, description="The experiments.")
 

@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -12,8 +12,16 @@ from workflow_scripts.core.digests import digest_of
 from workflow_scripts.core.errors import XlmergeError, did_you_mean
 from workflow_scripts.core.validation import describe
 
-Expanded = tuple[dict[str, Any], list[str], str | None]  # settings, targets, allowed supervision
 PLUGINS = (("method", "merge method"), ("selector", "selector"))
+
+
+class Expanded(NamedTuple):
+    """A row of a block: what identifies an experiment, and what its block wants of it."""
+
+    settings: dict[str, Any]
+    targets: list[str]
+    allowed: str | None  # supervision
+    joint: bool
 
 
 @dataclass
@@ -24,6 +32,7 @@ class ExperimentSpec:
     targets: list[str] = field(default_factory=list)
     ablations: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)  # supervision tiers that blocks restrict it to
+    joint: list[str] = field(default_factory=list)  # targets with a joint training beside the merge
 
     @property
     def key(self) -> str:
@@ -47,16 +56,18 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
     found: dict[str, ExperimentSpec] = {}
     for block in run.ablations:
         try:
-            for settings, targets, allowed in _expand_block(block, run):
-                spec = ExperimentSpec(settings)
+            for row in _expand_block(block, run):
+                spec = ExperimentSpec(row.settings)
                 spec = found.setdefault(spec.name, spec)
-                if spec.settings != settings:
+                if spec.settings != row.settings:
                     raise XlmergeError(f"two different experiments would be called {spec.name!r}")
-                spec.targets = [t for t in run.locales if t in {*spec.targets, *targets}]
+                spec.targets = [t for t in run.locales if t in {*spec.targets, *row.targets}]
+                if row.joint:
+                    spec.joint = [t for t in run.locales if t in {*spec.joint, *row.targets}]
                 if block.name not in spec.ablations:
                     spec.ablations.append(block.name)
-                if allowed is not None:
-                    spec.allowed.append(allowed)
+                if row.allowed is not None:
+                    spec.allowed.append(row.allowed)
         except XlmergeError as error:
             raise XlmergeError(f"ablation {block.name!r}: {error}") from None
         except ValidationError as error:
@@ -86,7 +97,7 @@ def _expand_block(block: Ablation, run: Run) -> list[Expanded]:
 def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> Expanded:
     """Return the settings with all defaults filled in, targets, allowed supervision; note which keys were of use."""
     keys = Experiment(**{k: v for k, v in row.items() if k in Experiment.model_fields})
-    settings = keys.model_dump(exclude={"locales", "model_family", "supervision"})
+    settings = keys.model_dump(exclude={"locales", "model_family", "supervision", "joint"})
     if not keys.include_target:
         settings["target_similarity"] = 1.0  # of no use: must not make two experiments of one
     for key, kind in PLUGINS:
@@ -97,7 +108,7 @@ def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> Expanded:
         settings[f"{key}_parameters"] = signatures.parameters(kind, settings[key], given)
     settings["similarity_type"] = _similarity_type(run, settings["similarity_type"])
     _check_family(keys.model_family, run)
-    return settings, _targets(keys.locales, run, settings["selector"]), keys.supervision
+    return Expanded(settings, _targets(keys.locales, run, settings["selector"]), keys.supervision, keys.joint)
 
 
 def _similarity_type(run: Run, given: str) -> str:

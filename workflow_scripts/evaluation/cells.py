@@ -6,7 +6,7 @@ outputs.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,18 +90,18 @@ class CellCache:
         """Add scores, and what computing them took, to the cache."""
         write_pack(self._path(target.digests[split]), {"cell": scores}, cost=cost)
 
-    def making_cost(self, targets: list[Target]) -> Cost:
+    def making_cost(self, targets: list[Target], splits: Sequence[str] = SPLITS) -> Cost:
         """Return what computing the cells of `targets`, which are all there, took."""
-        paths = (self._path(target.digests[split]) for target, split in _cells(targets))
+        paths = (self._path(target.digests[split]) for target, split in _cells(targets, splits))
         return total(read_note(path, "cost") or {} for path in paths)
 
     def lacks(self, data: str) -> bool:
         """Tell whether there are no scores for data of this digest; damage is not looked for."""
         return not self._path(data).exists()
 
-    def entries(self, targets: list[Target]) -> list[str]:
+    def entries(self, targets: list[Target], splits: Sequence[str] = SPLITS) -> list[str]:
         """Return the names of the cache files that hold the cells of `targets`."""
-        return [self._path(target.digests[split]).name for target, split in _cells(targets)]
+        return [self._path(target.digests[split]).name for target, split in _cells(targets, splits)]
 
     def _path(self, data: str) -> Path:
         key = digest_of({"model": self.model, "data": data, "settings": self.settings})
@@ -161,5 +161,5 @@ def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tup
     return packs, list(dict.fromkeys(target.locale for target, _ in missing))
 
 
-def _cells(targets: list[Target]) -> Iterator[Cell]:
-    return ((target, split) for target in targets for split in SPLITS)
+def _cells(targets: list[Target], splits: Sequence[str] = SPLITS) -> Iterator[Cell]:
+    return ((target, split) for target in targets for split in splits)

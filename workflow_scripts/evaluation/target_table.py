@@ -20,6 +20,9 @@ from workflow_scripts.evaluation.systems import (
 )
 from workflow_scripts.selection.baselines import SHRUNK_TOP1, shrunk_name
 from workflow_scripts.selection.plan import entry_key
+from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS, joint_name
+
+NOT_JUDGED = float("nan")  # validation accuracy of a model that nothing is chosen by
 
 
 def target_rows(inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[Row]:
@@ -29,9 +32,10 @@ def target_rows(inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Ma
     ----------
     inputs : mapping
         ``table`` and ``table_digest``; ``rows``: packs in the order of locales × seeds; ``validation_matrices``,
-        ``merges`` and ``merges_validation``: one file per seed.
+        ``merges`` and ``merges_validation``: one file per seed; ``trained`` likewise, if there are trained baselines.
     settings : mapping
-        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` and ``baselines`` (names).
+        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments``, ``baselines`` (names of merges) and
+        ``few_shot``: is it among the baselines.
     plan : mapping
         The plan's entries.
     """
@@ -62,9 +66,16 @@ def _systems(
             if entry.get("shrunk_top1"):
                 shrunk = _merged(inputs, i, shrunk_name(name))
                 yield seed, scored(data, SHRUNK_TOP1, entry["selection_tier"], *shrunk, name)
+            if entry.get("joint"):
+                for joint in JOINTS:
+                    scores = read_pack(inputs["trained"][i], joint_name(joint, name))
+                    yield seed, scored(data, joint, entry["selection_tier"], scores, NOT_JUDGED, name)
         for name in settings["baselines"]:
             if (key := entry_key(name, target, seed)) in plan:
                 yield seed, scored(data, name, plan[key]["tier"], *_merged(inputs, i, name))
+        for name in FEW_SHOTS if settings["few_shot"] else ():
+            scores = read_pack(inputs["trained"][i], name)
+            yield seed, scored(data, name, "labelled validation", scores, NOT_JUDGED)
 
 
 def _merged(inputs: Mapping[str, Any], seed: int, name: str) -> tuple[Scores, float]:

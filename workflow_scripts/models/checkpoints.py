@@ -95,6 +95,14 @@ def set_task_vector(model: PreTrainedModel, base: str | Path, vocabulary: Vocabu
     model.load_state_dict(state, strict=False)
 
 
+def changed_tokens(task_vector: TaskVector, base: str | Path) -> list[int]:
+    """Return the token ids whose embedding a task vector changes."""
+    embedding = embedding_name(skeleton(base))
+    if embedding in task_vector.dense:
+        return torch.nonzero(task_vector.dense[embedding].ne(0).any(1)).flatten().tolist()
+    return task_vector.rows[embedding][0].tolist() if embedding in task_vector.rows else []
+
+
 def _add(state: State, task_vector: TaskVector, vocabulary: Vocabulary, embedding: str) -> None:
     for name, delta in task_vector.dense.items():
         kept = delta[torch.from_numpy(vocabulary.ids)] if name == embedding else delta

@@ -30,10 +30,12 @@ class CompactModel:
     encoded: list[list[list[int]]]
 
 
-def compact_model(base: str | Path, groups: Iterable[Sequence[str]], max_length: int) -> CompactModel:
-    """Load θ₀ for groups of texts; longer texts are cut to `max_length` tokens."""
+def compact_model(
+    base: str | Path, groups: Iterable[Sequence[str]], max_length: int, keep: Sequence[int] = ()
+) -> CompactModel:
+    """Load θ₀ for groups of texts; longer texts are cut to `max_length` tokens. `keep`: further tokens to hold."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokens = [tokenise(tokenizer, texts, max_length) for texts in groups]
-    vocabulary = Vocabulary.of(tokenizer, (text for texts in tokens for text in texts))
+    vocabulary = Vocabulary.of(tokenizer, [keep, *(text for texts in tokens for text in texts)])
     model = load_model(base, vocabulary).to("cuda" if torch.cuda.is_available() else "cpu")
     return CompactModel(model, vocabulary, [[vocabulary.encode(text) for text in texts] for texts in tokens])

@@ -58,6 +58,10 @@ class ModelCache:
         path = self.folder / COST
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
+    def history(self) -> dict[str, Any]:
+        """Return what the training's file says of it."""
+        return dict(json.loads((self.folder / FILES["training"]).read_text(encoding="utf-8")))
+
     def digest(self) -> str | None:
         """Return the digest of the entry's model, or None without a training; damage is not looked for."""
         path = self.folder / FILES["digest"]

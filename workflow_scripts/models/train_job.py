@@ -13,7 +13,7 @@ from workflow_scripts.data.examples import read_examples
 from workflow_scripts.models.base import verify_base
 from workflow_scripts.models.checkpoints import save_task_vector
 from workflow_scripts.models.model_cache import COST, FILES, ModelCache
-from workflow_scripts.models.training import finetune
+from workflow_scripts.models.training import Trained, check_learned, finetune
 
 
 def train(
@@ -29,11 +29,27 @@ def train(
     seed = derive_seed("finetune", settings["locale"], settings["seed"])
     cache.scratch.mkdir(parents=True, exist_ok=True)
     trained = finetune(inputs["base"], **tables, settings=settings["finetune"], seed=seed, scratch=cache.scratch)
+    check_learned(trained.history)
     metadata = {"base": base, "locale": settings["locale"], "seed": settings["seed"], "finetune": settings["finetune"]}
+    store(trained, cache, metadata, watch)
+
+
+def store(trained: Trained, cache: ModelCache, metadata: Mapping[str, Any], watch: Stopwatch) -> None:
+    """Put a finished training into its cache entry, and clear its scratch folder.
+
+    Parameters
+    ----------
+    trained : Trained
+    cache : ModelCache
+    metadata : mapping
+        Goes into the file: at least ``base`` (θ₀'s digest) and ``finetune`` (the settings).
+    watch : Stopwatch
+        Started before the training.
+    """
     with atomic_path(cache.folder) as folder:
         folder.mkdir()
-        storage = settings["finetune"]["storage"]
-        digest = save_task_vector(trained.task_vector, folder / FILES["model"], storage, metadata)
+        storage = metadata["finetune"]["storage"]
+        digest = save_task_vector(trained.task_vector, folder / FILES["model"], storage, dict(metadata))
         write_digest(folder / FILES["digest"], digest)
         write_json(folder / FILES["training"], trained.history)
         write_json(folder / COST, watch.cost())

@@ -1,4 +1,4 @@
-"""Fine-tuning one locale's model with transformers' Trainer on a compact vocabulary."""
+"""Fine-tuning with transformers' Trainer on a compact vocabulary."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from transformers import (
-    AutoTokenizer,
     EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedModel,
@@ -19,8 +18,8 @@ from transformers import (
 )
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.models.checkpoints import TaskVector, load_model, task_vector_of
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.checkpoints import TaskVector, changed_tokens, set_task_vector, task_vector_of
+from workflow_scripts.models.compact import CompactModel, compact_model
 
 Example = dict[str, Any]
 
@@ -36,50 +35,60 @@ class Trained:
 def finetune(
     base: str | Path,
     train: pd.DataFrame,
-    validation: pd.DataFrame,
+    validation: pd.DataFrame | None,
     settings: dict[str, Any],
     seed: int,
     scratch: str | Path,
+    start: TaskVector | None = None,
+    steps: int | None = None,
 ) -> Trained:
-    """Train a model from θ₀.
+    """Train a model from θ₀, or from another model of the run.
 
     Parameters
     ----------
     base : path
         θ₀'s Hugging Face folder.
     train, validation : DataFrame
-        Example tables.
+        Example tables. Without validation data all epochs are trained and the last weights are the result.
     settings : dict
         The config's `finetune:` block.
     seed : int
         Seed of data order and dropout.
     scratch : path
         Folder for the Trainer's checkpoints; training resumes from the last one in it.
+    start : TaskVector, optional
+        Start from θ₀ plus this one; the result is the whole difference to θ₀ all the same.
+    steps : int, optional
+        Optimiser steps, instead of the settings' epochs.
 
     Raises
     ------
     XlmergeError
-        If training diverges or learns nothing beyond the majority class.
+        If training diverges.
     """
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    encoded = {k: tokenise(tokenizer, t["text"], settings["max_length"]) for k, t in _tables(train, validation)}
-    vocabulary = Vocabulary.of(tokenizer, [tokens for split in encoded.values() for tokens in split])
-    model = load_model(base, vocabulary)
+    tables = [train] if validation is None else [train, validation]
+    texts = [table["text"].tolist() for table in tables]
+    compact = compact_model(base, texts, settings["max_length"], changed_tokens(start, base) if start else ())
+    model, vocabulary = compact.model, compact.vocabulary
+    if start is not None:
+        set_task_vector(model, base, vocabulary, start)
     if settings["freeze_embeddings"]:
         model.get_input_embeddings().weight.requires_grad_(False)
     set_seed(seed)
+    datasets = [_examples(tokens, table) for tokens, table in zip(compact.encoded, tables, strict=True)]
+    judged = validation is not None
     trainer = LocaleTrainer(
         model=model,
-        args=training_arguments(settings, seed, scratch),
-        train_dataset=_examples(encoded["train"], train, vocabulary),
-        eval_dataset=_examples(encoded["validation"], validation, vocabulary),
+        args=training_arguments(settings, seed, scratch, judged, steps),
+        train_dataset=datasets[0],
+        eval_dataset=datasets[1] if judged else None,
         data_collator=Collator(vocabulary.pad),
         compute_metrics=_accuracy,
-        callbacks=_callbacks(settings),
+        callbacks=_callbacks(settings) if judged else [],
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(Path(scratch)))
-    history = _history(trainer, validation, vocabulary)
-    check_learned(history)
+    history = {**_history(trainer, compact), **(_judgement(trainer, validation) if validation is not None else {})}
+    check_finite(history)
     return Trained(task_vector_of(model.float(), base, vocabulary), history)
 
 
@@ -99,15 +108,8 @@ def _is_complete(state: Path) -> bool:
         return False
 
 
-def _tables(train: pd.DataFrame, validation: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return [("train", train), ("validation", validation)]
-
-
-def _examples(encoded: list[list[int]], table: pd.DataFrame, vocabulary: Vocabulary) -> list[Example]:
-    return [
-        {"input_ids": vocabulary.encode(tokens), "labels": int(label)}
-        for tokens, label in zip(encoded, table["label"], strict=True)
-    ]
+def _examples(encoded: list[list[int]], table: pd.DataFrame) -> list[Example]:
+    return [{"input_ids": tokens, "labels": int(label)} for tokens, label in zip(encoded, table["label"], strict=True)]
 
 
 class LocaleTrainer(Trainer):
@@ -136,12 +138,15 @@ class Collator:
         return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([e["labels"] for e in examples])}
 
 
-def training_arguments(settings: dict[str, Any], seed: int, scratch: str | Path) -> TrainingArguments:
-    """Return the Trainer's arguments for a `finetune:` block."""
+def training_arguments(
+    settings: dict[str, Any], seed: int, scratch: str | Path, judged: bool = True, steps: int | None = None
+) -> TrainingArguments:
+    """Return the Trainer's arguments for a `finetune:` block; `judged`: there are validation data to choose by."""
     precision = resolve_precision(settings["precision"])
     return TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=settings["epochs"],
+        max_steps=-1 if steps is None else steps,
         per_device_train_batch_size=settings["batch_size"],
         per_device_eval_batch_size=64,
         gradient_accumulation_steps=settings["gradient_accumulation"],
@@ -151,11 +156,11 @@ def training_arguments(settings: dict[str, Any], seed: int, scratch: str | Path)
         weight_decay=settings["weight_decay"],
         max_grad_norm=settings["max_grad_norm"],
         train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
+        eval_strategy="epoch" if judged else "no",
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=True,
+        load_best_model_at_end=judged,
         metric_for_best_model="accuracy",
         greater_is_better=True,
         bf16=precision == "bf16",
@@ -187,27 +192,36 @@ def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
     return {"accuracy": float((np.argmax(prediction.predictions, -1) == prediction.label_ids).mean())}
 
 
-def _history(trainer: Trainer, validation: pd.DataFrame, vocabulary: Vocabulary) -> dict[str, Any]:
+def _history(trainer: Trainer, compact: CompactModel) -> dict[str, Any]:
     log = trainer.state.log_history
     keep = ("epoch", "step", "loss", "grad_norm", "learning_rate", "eval_loss", "eval_accuracy")
     return {
         "epochs": [{k: e[k] for k in keep if k in e} for e in log if "loss" in e or "eval_loss" in e],
-        "best_validation_accuracy": trainer.state.best_metric,
-        "best_step": trainer.state.best_global_step,
         "steps": trainer.state.global_step,
-        "majority_accuracy": float(validation["label"].value_counts(normalize=True).iloc[0]),
-        "n_validation": len(validation),
-        "vocabulary": len(vocabulary.ids),
+        "vocabulary": len(compact.vocabulary.ids),
         "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32",
         "device": str(trainer.args.device),
     }
 
 
-def check_learned(history: dict[str, Any]) -> None:
-    """Raise an `XlmergeError` for a training run that diverged or collapsed to the majority class."""
+def _judgement(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "best_validation_accuracy": trainer.state.best_metric,
+        "best_step": trainer.state.best_global_step,
+        "majority_accuracy": float(validation["label"].value_counts(normalize=True).iloc[0]),
+        "n_validation": len(validation),
+    }
+
+
+def check_finite(history: dict[str, Any]) -> None:
+    """Raise an `XlmergeError` for a training run that diverged."""
     losses = [e[k] for e in history["epochs"] for k in ("loss", "eval_loss") if k in e]
     if not losses or not np.isfinite(losses).all():
         raise XlmergeError(f"training diverged (losses {losses}): lower `finetune.learning_rate` or raise `warmup`")
+
+
+def check_learned(history: dict[str, Any]) -> None:
+    """Raise an `XlmergeError` for a locale's training run that collapsed to the majority class."""
     best, majority = history["best_validation_accuracy"], history["majority_accuracy"]
     if best is None or best <= majority:
         raise XlmergeError(

@@ -25,7 +25,7 @@ def build_plan(
     ----------
     experiments : mapping
         Name → ``settings`` (all defaults filled in), ``targets``, ``method_tier`` (what the method itself sees of
-        the target) and ``grouped_by`` (what it groups sources by, or None).
+        the target), ``grouped_by`` (what it groups sources by, or None) and ``joint`` (targets with joint trainings).
     seeds : list of int
     similarities : mapping
         (similarity type, seed) → target → source → similarity.
@@ -49,6 +49,8 @@ def build_plan(
                     entry["groups"] = {s["locale"]: group[s["locale"]] for s in entry["sources"]}
                 if SHRUNK_TOP1 in study["baselines"]:
                     entry["shrunk_top1"] = True
+                if target in experiment["joint"]:
+                    entry["joint"] = True
                 plan[entry_key(name, target, seed)] = {
                     "experiment": name,
                     "target": target,

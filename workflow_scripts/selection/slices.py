@@ -1,4 +1,4 @@
-"""Slices of the plan: what of an entry determines a merge, read by the rules that merge."""
+"""Slices of the plan: what of an entry determines a merge or a training, read by the rules that make them."""
 
 import json
 import os
@@ -8,17 +8,30 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.merging.method import load_method
+from workflow_scripts.selection.trainings import trainings_of
+
+Slices = dict[str, dict[str, Any]]
 
 
 @cache
-def _read_slices(path: str, modified: int) -> dict[str, dict[str, Any]]:
+def _read_slices(path: str, modified: int) -> tuple[Slices, Slices]:
     with open(path, encoding="utf-8") as handle:
-        return {key: merge_slice(entry) for key, entry in json.load(handle).items()}
+        plan = json.load(handle)
+    merges = {key: merge_slice(entry) for key, entry in plan.items() if not entry.get("trained")}
+    trainings: Slices = {}
+    for entry in plan.values():
+        trainings.setdefault(f"{entry['target']}/{entry['seed']}", {}).update(trainings_of(entry))
+    return merges, trainings
 
 
-def planned_merges(path: str) -> dict[str, dict[str, Any]]:
+def planned_merges(path: str) -> Slices:
     """Return the merge slices of a plan file by `entry_key`; read once per version of the file."""
-    return _read_slices(str(path), os.stat(path).st_mtime_ns)
+    return _read_slices(str(path), os.stat(path).st_mtime_ns)[0]
+
+
+def planned_trainings(path: str, target: str, seed: int | str) -> Slices:
+    """Return the trainings beside the merges of one target and seed, by name; see `selection.trainings`."""
+    return _read_slices(str(path), os.stat(path).st_mtime_ns)[1].get(f"{target}/{seed}", {})
 
 
 def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""Trained baselines of one target and seed: each a training from the cache or made, then scored on the test data."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+from workflow_scripts.core.costs import Cost, Stopwatch, total
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.locks import turn
+from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.evaluation.cells import CellCache, cell_cache, targets_of
+from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.models.model_cache import FILES, ModelCache
+from workflow_scripts.selection.trainings import Training
+
+SPLIT = "test"  # few_shot has no other data to judge by
+
+
+class TrainedBaselines:
+    """The trainings beside the merges of one target and seed.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["models"]``; ``tables``
+        and ``table_digests`` in the order of ``settings["tables"]``; the target's example tables.
+    settings : mapping
+        ``target``, ``seed``; ``trainings``: see `selection.trainings`; ``models``: [locale, seed] pairs; ``tables``:
+        [locale, split] pairs; ``finetune``, ``few_shot``: the config's blocks; ``code`` of training; ``cache``;
+        ``scoring``: see `evaluation.cells.cell_cache`.
+    """
+
+    def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        self.inputs, self.settings = inputs, settings
+        self.base = read_digest(inputs["base_digest"])
+        (self.target,) = targets_of([settings["target"]], inputs)
+
+    @cached_property
+    def caches(self) -> dict[str, ModelCache]:
+        """Name of a training → its place in the cache."""
+        return {name: self._cache_of(training) for name, training in self.settings["trainings"].items()}
+
+    def complete(self, threads: int) -> list[str]:
+        """Train and score what the cache lacks; return the names of what was trained."""
+        trained = []
+        for name, training in self.settings["trainings"].items():
+            cache = self.caches[name]
+            with turn(cache.lock):  # another target's job may be at the same training
+                if cache.digest() is None:
+                    self._train(training, cache, threads)
+                    trained.append(name)
+        missing = [name for name in self.caches if self._cells(name).find(self.target, SPLIT) is None]
+        if missing:
+            self._score(missing, threads)
+        return trained
+
+    def results(self) -> tuple[dict[str, Scores], dict[str, Any]]:
+        """Return each model's test scores and facts, all from the cache."""
+        scores = {name: self._cells(name).get(self.target, SPLIT) for name in self.caches}
+        facts = {
+            name: {**training, "model": self.caches[name].digest(), "history": self.caches[name].history()}
+            for name, training in self.settings["trainings"].items()
+        }
+        return scores, facts
+
+    def making_cost(self) -> Cost:
+        """Return what making and scoring the models took."""
+        caches = {cache.key: (name, cache) for name, cache in self.caches.items()}
+        scored = (self._cells(name).making_cost([self.target], (SPLIT,)) for name, _ in caches.values())
+        return total([*(cache.making_cost() for _, cache in caches.values()), *scored])
+
+    def cache_entries(self) -> list[str]:
+        """Return the names of the cache entries that the results are read from."""
+        cells = [e for name in self.caches for e in self._cells(name).entries([self.target], (SPLIT,))]
+        return sorted({cache.key for cache in self.caches.values()} | set(cells))
+
+    def _cache_of(self, training: Training) -> ModelCache:
+        start = self._model("model_digests", training)
+        made_of = {
+            "base": self.base,
+            "start": start and read_digest(start),
+            **{
+                split: [read_digest(f) for f in files] for split, files in self._data("table_digests", training).items()
+            },
+            "length": training["length"],
+            "finetune": self._finetune(training),
+            "seed": self._seed(training),
+            "code": self.settings["code"],
+        }
+        return ModelCache(self.settings["cache"], made_of)
+
+    def _finetune(self, training: Training) -> dict[str, Any]:
+        own = {"epochs": self.settings["few_shot"]["epochs"]} if training["length"] == "few_shot" else {}
+        return {**self.settings["finetune"], **own}
+
+    def _seed(self, training: Training) -> int:
+        return derive_seed("baseline", *training["locales"], training["split"], self.settings["seed"])
+
+    def _model(self, key: str, training: Training) -> str | None:
+        """Return the input that belongs to the model that a training starts from."""
+        places = dict(zip(map(tuple, self.settings["models"]), self.inputs[key], strict=True))
+        return training["start"] and places[tuple(training["start"])]
+
+    def _data(self, key: str, training: Training) -> dict[str, list[str]]:
+        """Return the inputs with a training's data, by what they are for."""
+        places = dict(zip(map(tuple, self.settings["tables"]), self.inputs[key], strict=True))
+        uses = {"train": training["split"]} | ({"validation": "validation"} if training["split"] == "train" else {})
+        return {use: [places[locale, split] for locale in training["locales"]] for use, split in uses.items()}
+
+    def _train(self, training: Training, cache: ModelCache, threads: int) -> None:
+        watch = Stopwatch()
+        import pandas as pd
+        import torch
+
+        from workflow_scripts.data.examples import read_examples
+        from workflow_scripts.models.base import verify_base
+        from workflow_scripts.models.checkpoints import load_task_vector
+        from workflow_scripts.models.train_job import store
+        from workflow_scripts.models.training import finetune
+
+        torch.set_num_threads(threads)
+        verify_base(self.inputs["base"], self.inputs["base_digest"])
+        files, digests = self._data("tables", training), self._data("table_digests", training)
+        tables = {use: list(map(read_examples, files[use], digests[use])) for use in files}
+        settings = self._finetune(training)
+        start = self._model("models", training)
+        cache.scratch.mkdir(parents=True, exist_ok=True)
+        trained = finetune(
+            self.inputs["base"],
+            pd.concat(tables["train"], ignore_index=True),
+            pd.concat(tables["validation"], ignore_index=True) if "validation" in tables else None,
+            settings,
+            self._seed(training),
+            cache.scratch,
+            load_task_vector(start, self.base, self._model("model_digests", training)) if start else None,
+            steps_of_one(tables["train"], settings) if training["length"] == "one" else None,
+        )
+        store(trained, cache, {"base": self.base, "training": training, "finetune": settings}, watch)
+
+    def _score(self, names: list[str], threads: int) -> None:
+        watch = Stopwatch()
+        from workflow_scripts.evaluation.score_checkpoint import make_scorer
+        from workflow_scripts.models.checkpoints import load_task_vector
+
+        scorer = make_scorer(self.inputs, [(self.target, SPLIT)], self.settings["scoring"]["evaluation"], threads)
+        watch.ready()
+        for name in names:
+            folder = self.caches[name].folder
+            model = load_task_vector(folder / FILES["model"], self.base, folder / FILES["digest"])
+            for (target, split), scores in scorer.scores(model):
+                self._cells(name).store(target, split, scores, watch.lap())
+
+    def _cells(self, name: str) -> CellCache:
+        return cell_cache(self.settings["scoring"], str(self.caches[name].digest()), self.base)
+
+
+def steps_of_one(tables: list[Any], settings: Mapping[str, Any]) -> int:
+    """Return the optimiser steps that training on one of several example tables takes, as a mean over them."""
+    per_step = settings["batch_size"] * settings["gradient_accumulation"]
+    return max(1, round(settings["epochs"] * ceil(sum(map(len, tables)) / len(tables) / per_step)))
