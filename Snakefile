@@ -14,6 +14,7 @@ if (
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/base.smk"
+include: "rules/own_models.smk"
 include: "rules/finetune.smk"
 include: "rules/nxn.smk"
 include: "rules/similarity.smk"

@@ -16,7 +16,12 @@ from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
-from workflow_scripts.core.study import COSINES, checkpoint_files, load_study
+from workflow_scripts.core.study import (
+    COSINES,
+    checkpoint_files,
+    load_study,
+    own_model,
+)
 from workflow_scripts.merging.method import load_method, methods_in
 from workflow_scripts.selection.baselines import SEED_SOUP, baseline_names
 from workflow_scripts.selection.plan import entry_key

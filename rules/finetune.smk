@@ -16,6 +16,8 @@ rule finetune:
         info=P.model_info,
     log:
         log_path("finetune", "{locale}-seed{seed}"),
+    wildcard_constraints:
+        locale="|".join(map(re.escape, set(LOCALES) - set(S.run.models))) or "none",
     conda:
         ENVIRONMENT
     threads: S.run.finetune.threads

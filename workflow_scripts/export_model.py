@@ -18,10 +18,11 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     sidecar = json.loads(Path(inputs["info"]).read_text(encoding="utf-8"))
     cells = pd.read_csv(inputs["cells"])
     own = (cells["model"] == settings["locale"]) & (cells["seed"] == settings["seed"]) & (cells["split"] == "test")
+    known = sidecar["settings"]
     card = {
         "name": settings["name"],
         "what": f"Fine-tuned on {settings['locale']}.",
-        "facts": {"task vector": digest, **sidecar["settings"]["finetune"]},
+        "facts": {"task vector": digest, **(known["finetune"] if "finetune" in known else {"source": known["source"]})},
         "sources": [],
         "scores": [
             {"evaluated on": row.locale, "accuracy": f"{100 * row.accuracy:.1f} %", "n": row.n}

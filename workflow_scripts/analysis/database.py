@@ -160,8 +160,9 @@ def _models(run: Mapping[str, Any], trainings: Mapping[tuple[str, int], Mapping[
             "seed": seed,
             "model_family": run["base"],
             "digest": run["digests"][locale, seed],
-            "best_step": history["best_step"],
-            "best_validation_accuracy": history["best_validation_accuracy"],
+            "best_step": history.get("best_step"),
+            "best_validation_accuracy": history.get("best_validation_accuracy"),
+            "source": history.get("source"),
             "history_json": json.dumps(history, sort_keys=True),
         }
 

@@ -153,6 +153,12 @@ class Run(Closed):
     )
     data: _data_settings() = Field(description="Where the examples come from.")  # type: ignore[valid-type]
     base: Base = Field(description="The pretrained encoder.")
+    models: dict[Locale, str] = Field(
+        default_factory=dict,
+        description="Your own fine-tuned models: locale → folder of a Hugging Face checkpoint, or hub id, which takes "
+        "the place of training. They must be fine-tuned from `base`; with several seeds, `{seed}` in the name stands "
+        "for the seed. Labels are aligned by `id2label`.",
+    )
     finetune: Finetune = Field(default_factory=Finetune, description="Training.")
     few_shot: FewShot = Field(default_factory=FewShot, description="The baseline `few_shot`.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Scoring.")
@@ -191,6 +197,18 @@ class Run(Closed):
             twice = sorted({v for v in value if value.count(v) > 1})
             raise ValueError(f"listed twice: {', '.join(map(str, twice))}")
         return value
+
+    @model_validator(mode="after")
+    def _own_models(self) -> "Run":
+        for locale, name in self.models.items():
+            if locale not in self.locales:
+                raise ValueError(f"models.{locale}: {locale} is not among the run's locales")
+            if len(self.seeds) > 1 and "{seed}" not in name:
+                raise ValueError(
+                    f"models.{locale}: one model cannot stand for {len(self.seeds)} seeds; write `{{seed}}` where the "
+                    "names of your models of different seeds differ, or use one seed"
+                )
+        return self
 
     @model_validator(mode="after")
     def _unique_ablations(self) -> "Run":

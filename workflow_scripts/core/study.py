@@ -1,6 +1,7 @@
 """A run, checked as a whole before the DAG is built: everything that can be known to be wrong is said here."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,9 @@ def load_study(config: Mapping[str, Any]) -> Study:
     provider.check(run.data, run.locales)
     labels = run.labels or provider.labels(run.data, run.locales)
     provider.check_labels(run.data, labels)
-    _check_base(run.base.name)
+    _check_model("base", run.base.name, registry.names("encoder"))
+    for locale, seed in itertools.product(run.models, run.seeds):
+        _check_model(f"models.{locale}", own_model(run, locale, seed), [])
     experiments = expand(run)
     for name, spec in experiments.items():
         _check_candidates(name, spec, run)
@@ -78,23 +81,26 @@ def load_study(config: Mapping[str, Any]) -> Study:
     return Study(run, run_paths(run.run), labels, experiments, measures, languages)
 
 
-def _check_base(name: str) -> None:
+def own_model(run: Run, locale: str, seed: int) -> str:
+    """Return the folder or hub id of a user's own model of a locale."""
+    return run.models[locale].replace("{seed}", str(seed))
+
+
+def _check_model(key: str, name: str, built_in: Sequence[str]) -> None:
     """Accept a built-in encoder, a checkpoint folder, or what looks like a hub id."""
-    if name in registry.names("encoder"):
+    if name in built_in:
         return
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise XlmergeError(f"base: {name!r} is a folder without a config.json")
+            raise XlmergeError(f"{key}: {name!r} is a folder without a config.json")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise XlmergeError(
-            f"base: there is no folder {name!r}; give an existing one, a hub id, or one of: "
-            f"{', '.join(registry.names('encoder'))}"
-        )
+        others = f", or one of: {', '.join(built_in)}" if built_in else ""
+        raise XlmergeError(f"{key}: there is no folder {name!r}; give an existing one, a hub id{others}")
 
 
 def checkpoint_files(name: str) -> list[str]:
-    """Return the files of a base that is a local folder; an edit to them makes θ₀ stale."""
+    """Return the files of a model that is a local folder; an edit to them makes what is made of it stale."""
     folder = Path(name).expanduser()
     if name in registry.names("encoder") or not folder.is_dir():
         return []

@@ -54,6 +54,7 @@ def merge_files(
     base: str | Path | None = None,
     statistics: Mapping[str, Sequence[Path]] | None = None,
     coefficients: Mapping[str, Sequence[float]] | None = None,
+    averaged: frozenset[str] = frozenset(),
     durable: bool = True,
 ) -> MergeFacts:
     """Merge task-vector files.
@@ -79,6 +80,8 @@ def merge_files(
         θ₀'s safetensors file, for methods that need more than task vectors.
     statistics, coefficients : mapping, optional
         For methods that need data; see `Context`. Coefficients are in the alphabetical order of the sources.
+    averaged : frozenset of str
+        Tensors that become the weighted mean, whatever the method; needs a layout with shapes.
     durable : bool
         Write under a temporary name, to disk, then rename; False suits a file that lives in a temporary folder.
 
@@ -88,12 +91,16 @@ def merge_files(
         If the sources do not fit each other or the method, or a value is not finite.
     """
     steps = [Step(method, parameters, tuple(weights))]
+    layout = layout or Layout()
+    if averaged:
+        rest = replace(steps[0], tensors=frozenset(layout.shapes) - averaged)
+        steps = [rest, Step("similarity", {}, tuple(weights), averaged)]
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(contextlib.closing(TensorFile(base))) if base is not None else None
         circumstances = Context(
             tuple(names),
             np.ones(0),
-            layout or Layout(),
+            layout,
             groups=groups or {},
             base=opened,
             statistics=statistics or {},

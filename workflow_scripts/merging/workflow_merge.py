@@ -1,14 +1,18 @@
 """A merge as the workflow runs it: verified sources in, one task vector out, facts for the sidecar."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.digests import verify_file
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.job import warn
 from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.facts import summarise
+from workflow_scripts.merging.heads import has_own_head, head_cosines, little_in_common
+from workflow_scripts.merging.tensor_files import TensorFile
 from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
 
 
@@ -40,7 +44,8 @@ def merge_models(
     -------
     dict
         Per part of the model (embedding, encoder, head): the share of the aligned elements that the merge changed,
-        and the norm of the merged task vector.
+        and the norm of the merged task vector. Where a source's head did not start from θ₀'s, the head is the sources'
+        weighted mean, and ``head_cosines`` says how much the heads have in common.
     """
     paths = [Path(p) for p in inputs["models"]]
     for path, digest_file in zip(paths, inputs["model_digests"], strict=True):
@@ -53,6 +58,8 @@ def merge_models(
         for path, digest_file in zip(files, inputs["statistic_digests"][source], strict=True):
             verify_file(path, digest_file)
     layout = layout_of(skeleton(inputs["base"]))
+    theta0 = Path(inputs["base"]) / "model.safetensors"
+    own_heads = any(map(has_own_head, paths))
     facts = merge_files(
         paths,
         names,
@@ -63,12 +70,22 @@ def merge_models(
         {"base": base},
         layout=layout,
         groups=entry.get("groups"),
-        base=Path(inputs["base"]) / "model.safetensors",
+        base=theta0,
         statistics=statistics,
         coefficients=coefficients,
+        averaged=layout.head if own_heads else frozenset(),
         durable=False,
     )
-    return summarise(facts, layout)
+    found = summarise(facts, layout)
+    return {**found, "head_cosines": _head_cosines(paths, names, theta0, layout.head)} if own_heads else found
+
+
+def _head_cosines(paths: Sequence[Path], names: Sequence[str], theta0: Path, head: frozenset[str]) -> list[list[float]]:
+    with contextlib.closing(TensorFile(theta0)) as base:
+        cosines = head_cosines(paths, names, base, head)
+    if warning := little_in_common(cosines):
+        warn(f"merging {', '.join(names)}: {warning}")
+    return cosines
 
 
 def shrink_model(inputs: Mapping[str, Any], base: str, merged: Mapping[str, Any], out: Path) -> dict[str, Any]:

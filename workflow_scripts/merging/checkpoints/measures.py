@@ -5,13 +5,11 @@ from math import prod
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.merging import heads
 from workflow_scripts.merging.checkpoints.models import Models
-from workflow_scripts.merging.inner_products import gram
-from workflow_scripts.merging.sources import Sources
 
 SAMPLE = 4096  # elements per matrix
 FAR = 0.5  # a fine-tune moves an encoder by a few per cent
-ALIKE = 0.5
 
 
 def encoder_distances(models: Models) -> dict[str, float]:
@@ -51,19 +49,7 @@ def head_cosines(models: Models, tensors: frozenset[str]) -> list[list[float]]:
     tensors : frozenset of str
         The tensors that become the sources' mean.
     """
-    if not tensors:
-        return []
-    sources = Sources(models.readers, models.names, only=tensors)
-    products = np.zeros((len(models.names),) * 2)
-    for tensor in sources.tensors:
-        products += gram(sources, tensor, models.base)
-    norms = np.sqrt(np.diag(products))
-    lengths = np.outer(norms, norms)
-    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    lowest = cosines[np.triu_indices_from(cosines, 1)].min(initial=1.0)
-    if lowest < ALIKE:
-        models.note(
-            f"the sources' heads have little in common (lowest cosine {lowest:.2f}), so their mean may classify badly: "
-            "they probably started from different random heads. Fine-tune from one θ₀ with a head instead."
-        )
-    return [[round(float(c), 6) for c in row] for row in cosines]
+    cosines = heads.head_cosines(models.readers, models.names, models.base, tensors)
+    if warning := heads.little_in_common(cosines):
+        models.note(warning)
+    return cosines
