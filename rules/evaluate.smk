@@ -1,4 +1,5 @@
-# Needs: logits of rows and merges, the plan. Makes: per target the accuracy of every system, with intervals.
+# Needs: logits of rows and merges, the plan. Makes: per target the accuracy of every system, with
+# intervals, and every system's correctness per item.
 
 
 rule evaluate:
@@ -18,6 +19,7 @@ rule evaluate:
         trained_digests=trained_files(P.trained_digest),
     output:
         table=P.evaluation,
+        correct=P.evaluation_items,
     log:
         log_path("evaluate", "{target}"),
     localrule: True
@@ -45,4 +47,5 @@ rule evaluate:
 rule evaluation:
     input:
         expand(P.evaluation, target=TARGETS),
+        expand(P.evaluation_items, target=TARGETS),
     localrule: True

@@ -1,4 +1,4 @@
-"""Accuracy of every system on one target, from stored logits alone."""
+"""Every system on one target, from stored logits alone: accuracies, and correctness per item."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,22 @@ from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.analysis.items import write_items
 from workflow_scripts.analysis.matrices import write_table
 from workflow_scripts.core.job import run_job
-from workflow_scripts.evaluation.target_table import target_rows
+from workflow_scripts.data.examples import read_examples
+from workflow_scripts.evaluation.target_table import table_rows, target_systems
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
-    """Write one row per system, experiment and seed."""
+    """Write one row per system, experiment and seed, and the items behind it."""
     plan = json.loads(Path(inputs["plan"]).read_text(encoding="utf-8"))
-    write_table(pd.DataFrame(target_rows(inputs, settings, plan)), outputs["table"])
+    examples = read_examples(inputs["table"], inputs["table_digest"])
+    systems = list(target_systems(inputs, settings, plan, examples))
+    clusters = examples["cluster"].to_numpy()
+    write_table(pd.DataFrame(table_rows(settings["target"], systems, clusters)), outputs["table"])
+    rows = ((s.experiment, s.name, seed, s.correct) for seed, s in systems)
+    write_items(outputs["correct"], examples["id"], clusters, rows)
 
 
 if "snakemake" in globals():

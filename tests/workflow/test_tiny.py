@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tests.conftest import preset, snakemake, succeeded
+from workflow_scripts.analysis.items import read_items
 
 LOCALES = preset("tiny")["locales"]
 REPORT = {
@@ -79,6 +80,19 @@ def test_details_agree_with_the_matrix(tiny_run: Path) -> None:
         assert row.low <= row.accuracy <= row.high and row.n >= row.clusters
 
 
+def test_items_agree_with_the_accuracies(tiny_run: Path) -> None:
+    results = tiny_run / "results" / "tiny"
+    for target in LOCALES:
+        items = read_items(results / "evaluation" / f"{target}.items.parquet")
+        examples = pd.read_parquet(results / "data" / target / "test.parquet")
+        assert items.ids.tolist() == examples["id"].tolist() and items.clusters.tolist() == examples["cluster"].tolist()
+        systems = pd.read_csv(results / "evaluation" / f"{target}.csv", keep_default_na=False)
+        means = systems[systems["seed"] == "mean"]
+        assert len(items.seeds) == len(means) > 20
+        for row in means.itertuples():
+            assert abs(items.mean(row.experiment, row.system).mean() - row.accuracy) < 1e-6
+
+
 def test_second_run_does_nothing(tiny_copy: Path) -> None:
     assert "Nothing to be done" in succeeded(snakemake(tiny_copy, preset("tiny")))
 
@@ -98,7 +112,7 @@ def test_sidecars_explain_their_artefacts(tiny_run: Path) -> None:
 
 def test_a_run_from_scratch_gives_the_same_bytes(tiny_run: Path, tmp_path: Path) -> None:
     succeeded(snakemake(tmp_path, preset("tiny")))
-    for pattern in ("models/*/seed0/model.safetensors", "nxn/*.csv", "evaluation/*.csv", "report/*"):
+    for pattern in ("models/*/seed0/model.safetensors", "nxn/*.csv", "evaluation/*", "report/*"):
         first = sorted((tiny_run / "results/tiny").glob(pattern))
         assert first
         for path in first:

@@ -52,6 +52,7 @@ class Paths:
     trained_digest: str = "trained/{target}/seed{seed}/trained.digest"
     trained_info: str = "trained/{target}/seed{seed}/trained.json"
     evaluation: str = "evaluation/{target}.csv"
+    evaluation_items: str = "evaluation/{target}.items.parquet"
     report: str = "report"
     export_model: str = "export/{locale}/seed{seed}"
     export_merge: str = "export/{experiment}/{target}/seed{seed}"

@@ -1,12 +1,12 @@
 """The evaluation of one target: which scores lie where."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from workflow_scripts.analysis.matrices import read_matrix
-from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.packs import Scores, read_pack
 from workflow_scripts.evaluation.systems import (
     Row,
@@ -25,33 +25,24 @@ from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS, joint_name
 NOT_JUDGED = float("nan")  # validation accuracy of a model that nothing is chosen by
 
 
-def target_rows(inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the rows of one target: per seed the baselines and every experiment; then all as means over seeds.
+def target_systems(
+    inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Mapping[str, Any], table: pd.DataFrame
+) -> Iterator[tuple[int, System]]:
+    """Yield every system of one target with its seed: per seed the baselines, then every experiment.
 
     Parameters
     ----------
     inputs : mapping
-        ``table`` and ``table_digest``; ``rows``: packs in the order of locales × seeds; ``validation_matrices``,
-        ``merges`` and ``merges_validation``: one file per seed; ``trained`` likewise, if there are trained baselines.
+        ``rows``: packs in the order of locales × seeds; ``validation_matrices``, ``merges`` and
+        ``merges_validation``: one file per seed; ``trained`` likewise, if there are trained baselines.
     settings : mapping
         ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments``, ``baselines`` (names of merges) and
         ``few_shot``: is it among the baselines.
     plan : mapping
         The plan's entries.
+    table : DataFrame
+        The target's test examples.
     """
-    target, table = settings["target"], read_examples(inputs["table"], inputs["table_digest"])
-    clusters = table["cluster"].to_numpy()
-    found: dict[tuple[str, str], list[System]] = {}
-    for seed, system in _systems(inputs, settings, plan, table):
-        found.setdefault((system.experiment, system.name), []).append(system)
-        yield table_row(target, seed, system, clusters)
-    for systems in found.values():
-        yield table_row(target, "mean", mean_over_seeds(systems), clusters)
-
-
-def _systems(
-    inputs: Mapping[str, Any], settings: Mapping[str, Any], plan: Mapping[str, Any], table: pd.DataFrame
-) -> Iterator[tuple[int, System]]:
     target = settings["target"]
     cells = [(locale, seed) for locale in settings["locales"] for seed in settings["seeds"]]
     row_packs = dict(zip(cells, inputs["rows"], strict=True))
@@ -76,6 +67,16 @@ def _systems(
         for name in FEW_SHOTS if settings["few_shot"] else ():
             scores = read_pack(inputs["trained"][i], name)
             yield seed, scored(data, name, "labelled validation", scores, NOT_JUDGED)
+
+
+def table_rows(target: str, systems: Iterable[tuple[int, System]], clusters: np.ndarray) -> Iterator[Row]:
+    """Yield the table rows of a target's systems (with their seeds), then those of their means over seeds."""
+    found: dict[tuple[str, str], list[System]] = {}
+    for seed, system in systems:
+        found.setdefault((system.experiment, system.name), []).append(system)
+        yield table_row(target, seed, system, clusters)
+    for group in found.values():
+        yield table_row(target, "mean", mean_over_seeds(group), clusters)
 
 
 def _merged(inputs: Mapping[str, Any], seed: int, name: str) -> tuple[Scores, float]:
