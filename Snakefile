@@ -23,6 +23,7 @@ include: "rules/statistics.smk"
 include: "rules/merge.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluate.smk"
+include: "rules/analysis.smk"
 include: "rules/report.smk"
 include: "rules/export.smk"
 include: "rules/maintenance.smk"
@@ -41,6 +42,7 @@ rule all:
         rules.merges.input,
         rules.trained_baselines.input,
         rules.evaluation.input,
+        rules.analysis.input,
         rules.report.input,
     localrule: True
 

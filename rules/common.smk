@@ -78,6 +78,25 @@ wildcard_constraints:
     experiment="|".join(map(re.escape, S.experiments)),
 
 
+# What every analysis of a finished run reads, and is told of it.
+RESULTS = {
+    "evaluations": expand(P.evaluation, target=TARGETS),
+    "plan": P.plan,
+    "matrix": P.matrix_test,
+    "matrix_validation": P.matrix_validation,
+}
+REPORT_SETTINGS = {
+    "experiments": {name: e.settings for name, e in S.experiments.items()},
+    "languages": S.languages,
+    "run": {
+        **S.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"}),
+        "labels": S.labels,
+        "order": list(S.experiments),  # the config's, which sorted JSON loses
+        "measures": {name: measure for name, (measure, _) in S.measures.items()},
+    },
+}
+
+
 def stable(value):
     """Params as sorted JSON: key order must not look like a change."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)

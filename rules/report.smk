@@ -6,22 +6,6 @@ FIGURES = [
     "zero_shot_comparison",
     "nxn_heatmap",
 ]
-RESULTS = {
-    "evaluations": expand(P.evaluation, target=TARGETS),
-    "plan": P.plan,
-    "matrix": P.matrix_test,
-    "matrix_validation": P.matrix_validation,
-}
-REPORT_SETTINGS = {
-    "experiments": {name: e.settings for name, e in S.experiments.items()},
-    "languages": S.languages,
-    "run": {
-        **S.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"}),
-        "labels": S.labels,
-    },
-}
-
-
 SIDECARS = (
     expand(P.model_info, locale=LOCALES, seed=SEEDS)
     + expand(P.row_info, locale=LOCALES, seed=SEEDS)

@@ -1,7 +1,7 @@
 """All results of a run in one place, as the report's tables and figures read them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,8 @@ class Results:
     languages : dict of str to dict
         Locale → its row of the locale table.
     settings : dict
-        The run: ``run``, ``locales``, ``seeds``, ``labels``, ``base``, ``pivot``.
+        The run: ``run``, ``locales``, ``seeds``, ``labels``, ``base``, ``pivot``; ``order``: the experiments as the
+        config has them; ``measures``: similarity type → measure.
     """
 
     systems: pd.DataFrame
@@ -77,13 +78,22 @@ class Results:
 
     @cached_property
     def chosen(self) -> dict[str, str]:
-        """Target → the experiment whose merge is best on the target's validation data; ties go to the first."""
-        merges = self.mean[self.mean["system"] == "merge"]
+        """Target → the experiment whose merge is best on the target's validation data."""
+        return self.chosen_among(list(self.experiments))
+
+    def chosen_among(self, experiments: Sequence[str]) -> dict[str, str]:
+        """Return, per target, which of some experiments is best on its validation data; ties go to the first."""
+        merges = self.mean[(self.mean["system"] == "merge") & self.mean["experiment"].isin(experiments)]
         order = {name: i for i, name in enumerate(self.experiments)}
         ranked = merges.assign(order=merges["experiment"].map(order)).sort_values(
             ["accuracy_validation", "order"], ascending=[False, True]
         )
         return dict(ranked.drop_duplicates("target")[["target", "experiment"]].itertuples(index=False))
+
+    @cached_property
+    def tiers(self) -> dict[str, tuple[str, str]]:
+        """Experiment → the supervision that it needs, and that its selection needs."""
+        return {e["experiment"]: (e["tier"], e["selection_tier"]) for e in self.plan.values()}
 
     @property
     def one_seed(self) -> bool:

@@ -1,0 +1,168 @@
+"""Two systems on one target: against scipy, statsmodels and full enumeration, and by simulation with clusters."""
+
+import itertools
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy.stats import beta, permutation_test
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from workflow_scripts.analysis.items import Items
+from workflow_scripts.analysis.statistics import one_target
+from workflow_scripts.analysis.statistics.differences import Differences, paired_differences, shared_clusters
+from workflow_scripts.analysis.statistics.one_target import (
+    DRAWN,
+    MCNEMAR,
+    SIGN_FLIP,
+    cluster_interval,
+    compare_on_target,
+    drawn_p,
+    exact_p,
+    mcnemar,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def differences(values: np.ndarray, clusters: np.ndarray) -> Differences:
+    """Return the differences of one pair from its items' differences."""
+    names, index = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(index, values)[:, None]
+    return Differences(names, np.bincount(index), sums, np.array([[values.mean()]]))
+
+
+def items(correct: dict, clusters: list[str]) -> Items:
+    values = {key: np.array(value, np.float32) for key, value in correct.items()}
+    return Items(np.array([f"i{n}" for n in range(len(clusters))]), np.array(clusters), values)
+
+
+def test_differences_are_summed_by_cluster_and_averaged_over_seeds():
+    merge, self, soup = ("e", "merge"), ("", "self"), ("", "seed_soup_k2")
+    found = items(
+        {(*merge, 0): [1, 1, 0, 1], (*merge, 1): [1, 0, 0, 1], (*self, 0): [0, 1, 0, 0], (*self, 1): [1, 1, 1, 0],
+         (*soup, 0): [1, 1, 1, 1]},
+        ["b", "a", "b", "a"],
+    )  # fmt: skip
+    result = paired_differences(found, [(merge, self), (merge, soup), (merge, merge)])
+    assert result.clusters.tolist() == ["a", "b"] and result.sizes.tolist() == [2, 2]
+    np.testing.assert_allclose(result.sums, [[0.5, -0.5, 0], [0, -1, 0]])
+    np.testing.assert_allclose(result.seeds, [[0.5, -0.25], [-0.25, -0.5], [0, 0]])
+    np.testing.assert_allclose(result.means, [0.125, -0.375, 0])
+    assert not result.single and result.of([1]).means.tolist() == [-0.375]
+
+
+def test_equal_means_over_models_differ_by_nothing():
+    found = items({("", "a", 0): [1 / 3], ("", "b", 0): [1.0], ("", "b", 1): [0.0], ("", "b", 2): [0.0]}, ["c"])
+    assert paired_differences(found, [(("", "b"), ("", "a"))]).sums.tolist() == [[0.0]]
+
+
+def test_shared_clusters_are_many_equal_names():
+    def of(names):
+        return Differences(np.array(names), np.ones(len(names), int), np.zeros((len(names), 1)), np.zeros((1, 1)))
+
+    own = {t: of([f"{t}{i}" for i in range(20)]) for t in "ab"}
+    assert not shared_clusters(own)
+    assert not shared_clusters({**own, "c": of(["a0", *(f"c{i}" for i in range(19))])})
+    assert shared_clusters({"a": own["a"], "b": of([f"a{i}" for i in range(20)])})
+
+
+def test_the_exact_sign_flip_test_is_scipy_s():
+    for k in (2, 4, 9):
+        values = RNG.normal(0.4, 1, k).round(1)
+        expected = permutation_test(
+            (values,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+        )
+        flips = [abs(np.dot(s, values)) >= abs(values.sum()) - 1e-9 for s in itertools.product((-1, 1), repeat=k)]
+        assert exact_p(values) == pytest.approx(np.mean(flips))
+        assert exact_p(values) == pytest.approx(min(1, expected.pvalue), abs=1e-9)
+    assert exact_p(np.array([])) == 1
+
+
+def test_the_drawn_sign_flip_test_is_near_the_exact_one():
+    values = RNG.normal(0.3, 1, (18, 3))
+    for column, p in enumerate(drawn_p(values)):
+        assert p == pytest.approx(exact_p(values[:, column]), abs=0.015)
+
+
+def test_sums_that_tie_count_as_reached():
+    assert exact_p(np.array([0.1, 0.2, 0.3])) == 2 / 8  # 0.1 + 0.2 + 0.3 is not 0.6 in floating point
+    assert exact_p(np.array([0.1, 0.2, -0.3])) == 1
+
+
+def test_mcnemar_is_that_of_statsmodels():
+    for better, worse in ((9, 2), (0, 6), (25, 31), (1, 1)):
+        expected = statsmodels_mcnemar([[50, better], [worse, 40]], exact=True).pvalue
+        assert mcnemar(better, worse) == pytest.approx(min(1, expected))
+    assert mcnemar(0, 0) == 1
+
+
+def test_which_test_is_used():
+    single = np.repeat([1.0, -1.0, 0.0], [9, 2, 30])
+    each = np.arange(len(single)).astype(str)
+    (estimate,) = compare_on_target(differences(single, each))
+    assert (estimate.test, estimate.p) == (MCNEMAR, mcnemar(9, 2))
+    assert estimate.p == pytest.approx(exact_p(single[:11]))
+    (halves,) = compare_on_target(differences(single / 2, each))
+    assert (halves.test, halves.p) == (SIGN_FLIP, exact_p(single[:11]))
+    (many,) = compare_on_target(differences(np.repeat(0.5, 30), np.arange(30).astype(str)))
+    assert many.test == DRAWN and many.p < 0.001
+    (clustered,) = compare_on_target(differences(np.ones(8), np.repeat(list("abcd"), 2)))
+    assert (clustered.test, clustered.p) == (SIGN_FLIP, 2 / 16)
+
+
+def test_the_interval_is_the_cluster_robust_one_of_statsmodels():
+    clusters = np.repeat(np.arange(12), RNG.integers(1, 9, 12))
+    values = RNG.choice([-1, 0, 1], len(clusters)) + RNG.normal(0, 0.2, 12)[clusters]
+    found = differences(values, clusters.astype(str))
+    fit = sm.OLS(values, np.ones(len(values))).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}, use_t=True
+    )
+    low, high, error = cluster_interval(found.sums[:, 0], found.sizes)
+    assert error == pytest.approx(fit.bse[0] * np.sqrt(12 / 11))
+    from scipy.stats import t
+
+    assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 11) * error)
+    assert (low + high) / 2 == pytest.approx(values.mean())
+
+
+def test_no_difference_is_not_certainty():
+    low, high, error = cluster_interval(np.zeros(40), np.full(40, 3))
+    assert high == -low == pytest.approx(beta.ppf(0.975, 1, 40)) and np.isnan(error)
+    assert np.isnan(cluster_interval(np.array([2.0]), np.array([5]))[0])
+
+
+def clustered(rng: np.random.Generator, effect: float, groups: int = 60) -> Differences:
+    """Return differences of items that are alike within clusters of unequal size."""
+    sizes = rng.integers(1, 9, groups)
+    index = np.repeat(np.arange(groups), sizes)
+    lean = rng.normal(effect * 2, 0.8, groups)[index]
+    values = np.sign(lean) * (rng.random(len(index)) < 0.3)
+    return differences(values, index.astype(str))
+
+
+def test_intervals_cover_and_tests_keep_their_size_with_clusters():
+    rng, runs = np.random.default_rng(1), 600
+    covered = rejected = naive = 0
+    for _ in range(runs):
+        found = clustered(rng, 0)
+        (estimate,) = compare_on_target(found)
+        covered += estimate.low <= 0 <= estimate.high
+        rejected += estimate.p <= 0.05
+        values = found.sums[:, 0]
+        naive += abs(values.sum()) > 1.96 * np.sqrt(np.abs(values).sum())  # as if items were independent
+    assert covered / runs >= 0.93
+    assert 0.02 <= rejected / runs <= 0.07
+    assert naive / runs > 0.12, "the simulation has no clusters to speak of"
+
+
+def test_a_difference_is_found():
+    (estimate,) = compare_on_target(clustered(np.random.default_rng(2), 0.6))
+    assert estimate.p < 0.01 and estimate.low > 0
+
+
+def test_draws_are_seeded():
+    values = np.random.default_rng(3).normal(size=(50, 2))
+    first = drawn_p(values)
+    one_target.signs.cache_clear()
+    assert (drawn_p(values) == first).all()
