@@ -1,4 +1,4 @@
-# Needs: evaluations, matrices, the plan. Makes: the report's tables, figures and Markdown.
+# Needs: evaluations, matrices, the plan, the analysis. Makes: the report's tables, figures and Markdown.
 
 FIGURES = [
     "key_performance_comparison",
@@ -21,6 +21,9 @@ rule report_tables:
         seed_matrices=expand(P.seed_matrix_test, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         sidecars=ancient(SIDECARS),
+        comparisons=rules.compare_systems.output.table,
+        comparison_facts=rules.compare_systems.output.facts,
+        claims=rules.check_claims.output.table,
     output:
         summary=f"{P.report}/cross_lingual_summary.csv",
         details=f"{P.report}/merge_details.csv",

@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.analysis import tables
+from workflow_scripts.analysis.claims.ledger import ledger_rows
 from workflow_scripts.analysis.matrices import read_matrix, write_table
 from workflow_scripts.analysis.report import cost_facts, render_report
 from workflow_scripts.analysis.results import Results, read_results
 from workflow_scripts.analysis.selection_diagnostics import selection_diagnostics
+from workflow_scripts.analysis.significance import significance
 from workflow_scripts.core.atomic import write_text
 from workflow_scripts.core.job import run_job
 
@@ -23,14 +25,23 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_table(tables.cross_lingual_summary(results), outputs["summary"])
     write_table(details, outputs["details"])
     write_table(diagnostics, outputs["diagnostics"])
-    sidecars = [json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]]
+    sidecars = [read_json(p) for p in inputs["sidecars"]]
     observed: dict[str, float] = next((s["observed_share"] for s in sidecars if "observed_share" in s), {})
     facts = {
         "cost": cost_facts(sidecars),
         "versions": ", ".join(f"{k} {v}" for k, v in sidecars[0]["versions"].items()),
         "observed": ", ".join(f"{locale} {share:.2f}" for locale, share in observed.items()),
     }
-    write_text(outputs["markdown"], render_report(results, details, diagnostics, facts))
+    findings = {
+        "significance": significance(pd.read_csv(inputs["comparisons"]), read_json(inputs["comparison_facts"])),
+        "claims": ledger_rows(pd.read_csv(inputs["claims"])),
+    }
+    write_text(outputs["markdown"], render_report(results, details, diagnostics, findings, facts))
+
+
+def read_json(path: str) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def _diagnostics(results: Results, inputs: dict[str, Any], settings: dict[str, Any]) -> pd.DataFrame:

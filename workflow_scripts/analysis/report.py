@@ -18,7 +18,13 @@ LARGE_DIFFERENCE = 0.05
 EXTREMES = 5
 
 
-def render_report(results: Results, details: pd.DataFrame, diagnostics: pd.DataFrame, facts: Mapping[str, Any]) -> str:
+def render_report(
+    results: Results,
+    details: pd.DataFrame,
+    diagnostics: pd.DataFrame,
+    findings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
     """Return the report's Markdown.
 
     Parameters
@@ -28,6 +34,8 @@ def render_report(results: Results, details: pd.DataFrame, diagnostics: pd.DataF
         `tables.merge_details`.
     diagnostics : DataFrame
         `selection_diagnostics`.
+    findings : mapping
+        ``significance``: see `significance.significance`; ``claims``: see `claims.ledger.ledger_rows`.
     facts : mapping
         Cost, provenance and similarity facts from the sidecars.
     """
@@ -41,7 +49,7 @@ def render_report(results: Results, details: pd.DataFrame, diagnostics: pd.DataF
     )
     environment.filters |= {"percent": percent, "points": points, "table": markdown_table}
     return environment.get_template("report.md.j2").render(
-        **_context(results, details, facts), selectors=_selector_rows(diagnostics)
+        **_context(results, details, facts), selectors=_selector_rows(diagnostics), **findings
     )
 
 

@@ -1,0 +1,1 @@
+"""Claims of earlier work on merging, each tested on the run at hand."""

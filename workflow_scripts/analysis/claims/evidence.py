@@ -1,0 +1,111 @@
+"""What claims are tested on: paired differences per target, and which experiments differ in one thing only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workflow_scripts.analysis.items import Items, read_items
+from workflow_scripts.analysis.results import Results
+from workflow_scripts.analysis.statistics.contrasts import against_chosen
+from workflow_scripts.analysis.statistics.differences import Differences, Pair, paired_differences
+from workflow_scripts.analysis.tables import SELECTION
+from workflow_scripts.selection.plan import TIERS
+
+SYSTEMS = frozenset({"merge", "self", "best_zero_shot_val", "best_source_val"})
+FLAT = ("average", "similarity")  # what a method that does more is compared with
+
+
+class Evidence:
+    """A run, as claims look at it.
+
+    Parameters
+    ----------
+    results : Results
+    paths : mapping
+        Target → its items.
+    """
+
+    def __init__(self, results: Results, paths: Mapping[str, str | Path]) -> None:
+        self.results = results
+        self.paths = paths
+        self._items: dict[str, Items] = {}
+
+    def items(self, target: str) -> Items:
+        """Return a target's items, of the systems that claims look at."""
+        if target not in self._items:
+            self._items[target] = read_items(self.paths[target], SYSTEMS)
+        return self._items[target]
+
+    @cached_property
+    def effects(self) -> dict[str, Differences]:
+        """Target → the merge chosen on its validation data − `best_zero_shot_val`: what merging is worth there.
+
+        Among the experiments that need labelled validation data or less.
+        """
+        allowed = TIERS[: TIERS.index("labelled validation") + 1]
+        names = [name for name, (tier, _) in self.results.tiers.items() if tier in allowed]
+        chosen = against_chosen(self.results.chosen_among(names), "best_zero_shot_val", "", "")
+        return self.differences({t: [pair] for t, pair in chosen.pairs.items()})
+
+    def differences(self, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, Differences]:
+        """Return each target's mean difference over its pairs of systems, as one column."""
+        found = {}
+        for target, wanted in pairs.items():
+            each = self.each(target, wanted)
+            found[target] = Differences(
+                each.clusters, each.sizes, each.sums.mean(1, keepdims=True), each.seeds.mean(0, keepdims=True)
+            )
+        return found
+
+    def each(self, target: str, pairs: Sequence[Pair]) -> Differences:
+        """Return the differences of pairs of systems on one target."""
+        return paired_differences(self.items(target), pairs)
+
+    def differing(self, key: str, first: Any, second: Any) -> list[tuple[str, str]]:
+        """Return the pairs of experiments that differ in one setting only, which is `first` and `second`."""
+        experiments = self.results.experiments
+        rest = {name: str({k: v for k, v in e.items() if k != key}) for name, e in experiments.items()}
+        return [
+            (one, other)
+            for one in experiments
+            for other in experiments
+            if rest[one] == rest[other] and (experiments[one][key], experiments[other][key]) == (first, second)
+        ]
+
+    def beside_flat(self, *methods: str) -> list[tuple[str, str]]:
+        """Return the experiments of some methods, each with the flat merge of the same sources and weights."""
+        experiments = self.results.experiments
+        found = []
+        for name, settings in experiments.items():
+            if settings["method"] not in methods:
+                continue
+            same = [n for n, e in experiments.items() if all(e[k] == settings[k] for k in SELECTION)]
+            flat = [n for method in FLAT for n in same if experiments[n]["method"] == method]
+            found += [(name, flat[0])] if flat else []
+        return found
+
+    def of_experiments(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Differences]:
+        """Return the differences of pairs of experiments' merges, on the targets that a pair has in common."""
+        wanted: dict[str, list[Pair]] = {}
+        for first, second in pairs:
+            second_has = self.results.of_experiment(second).index
+            for target in self.results.of_experiment(first).index:
+                if target in second_has:
+                    wanted.setdefault(target, []).append(((first, "merge"), (second, "merge")))
+        return self.differences({t: wanted[t] for t in self.results.targets if t in wanted})
+
+    def validation(self, system: str) -> dict[str, float]:
+        """Return a baseline's validation accuracy per target, the mean over seeds."""
+        return self.results.baseline(system)["accuracy_validation"].dropna().to_dict()
+
+    def language(self, target: str) -> Mapping[str, Any]:
+        """Return a target's row of the locale table."""
+        return self.results.languages[target]
+
+
+def as_differences(numbers: Mapping[str, np.ndarray]) -> dict[str, Differences]:
+    """Return numbers per target and seed, shape (S,) each, in the form of differences: one item per target."""
+    return {t: Differences(np.array([t]), np.ones(1, int), np.array([[v.mean()]]), v[None]) for t, v in numbers.items()}
