@@ -91,6 +91,12 @@ class Results:
         return dict(ranked.drop_duplicates("target")[["target", "experiment"]].itertuples(index=False))
 
     @cached_property
+    def targets_of(self) -> dict[str, list[str]]:
+        """Experiment → its targets, in the run's order."""
+        planned = {(e["experiment"], e["target"]) for e in self.plan.values()}
+        return {name: [t for t in self.targets if (name, t) in planned] for name in self.experiments}
+
+    @cached_property
     def tiers(self) -> dict[str, tuple[str, str]]:
         """Experiment → the supervision that it needs, and that its selection needs."""
         return {e["experiment"]: (e["tier"], e["selection_tier"]) for e in self.plan.values()}

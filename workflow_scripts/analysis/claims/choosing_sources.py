@@ -42,7 +42,7 @@ def no_dominant_source(evidence: Evidence) -> Outcome | None:
             spreads.setdefault(entry["target"], []).append(float(np.std(accuracies)))
     found = evidence.differences(
         {
-            t: [((n, "merge"), (n, "best_source_val")) for n in names if t in results.of_experiment(n).index]
+            t: [((n, "merge"), (n, "best_source_val")) for n in names if t in results.targets_of[n]]
             for t in results.targets
             if t in spreads
         }

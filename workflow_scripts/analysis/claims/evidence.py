@@ -91,10 +91,8 @@ class Evidence:
         """Return the differences of pairs of experiments' merges, on the targets that a pair has in common."""
         wanted: dict[str, list[Pair]] = {}
         for first, second in pairs:
-            second_has = self.results.of_experiment(second).index
-            for target in self.results.of_experiment(first).index:
-                if target in second_has:
-                    wanted.setdefault(target, []).append(((first, "merge"), (second, "merge")))
+            for target in set(self.results.targets_of[first]) & set(self.results.targets_of[second]):
+                wanted.setdefault(target, []).append(((first, "merge"), (second, "merge")))
         return self.differences({t: wanted[t] for t in self.results.targets if t in wanted})
 
     def validation(self, system: str) -> dict[str, float]:

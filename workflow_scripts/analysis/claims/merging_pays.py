@@ -74,7 +74,7 @@ def target_included_never_wins(evidence: Evidence) -> Outcome | None:
     """
     names = [name for name, e in evidence.results.experiments.items() if e["include_target"]]
     pairs = {
-        t: [((name, "merge"), ("", "self")) for name in names if t in evidence.results.of_experiment(name).index]
+        t: [((name, "merge"), ("", "self")) for name in names if t in evidence.results.targets_of[name]]
         for t in evidence.results.targets
     }
     pairs = {t: found for t, found in pairs.items() if found}

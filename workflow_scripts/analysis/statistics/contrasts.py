@@ -95,8 +95,8 @@ def against_baseline(results: Results, experiment: str, baseline: str, family: s
     known = results.of_experiment(experiment, baseline) if place else results.baseline(baseline).dropna(how="all")
     pairs: dict[str, Pair] = {
         target: ((experiment, "merge"), (place, baseline))
-        for target in results.targets
-        if target in results.of_experiment(experiment).index and target in known.index
+        for target in results.targets_of[experiment]
+        if target in known.index
     }
     each = family == EXPLORATORY and baseline in PER_TARGET
     tier = results.tiers[experiment][0]
