@@ -28,6 +28,8 @@ STAGES = {
     "select": r"selection/plan\.json$",
     "merge": r"merge/de-DE/seed0/validation\.safetensors$",
     "evaluate": r"evaluation/de-DE\.csv$",
+    "compare_systems": r"report/statistics\.csv$",
+    "check_claims": r"report/claims\.csv$",
     "report": r"report/merge_details\.csv$",
     "figure": r"report/nxn_heatmap\.png$",
 }
@@ -43,7 +45,7 @@ def outcome(directory: Path) -> dict[str, str]:
     results = directory / "results" / "own"
     kept = [
         p
-        for pattern in ("**/*.digest", "**/*.csv", "selection/plan.json", "report/*.png")
+        for pattern in ("**/*.digest", "**/*.csv", "evaluation/*.parquet", "selection/plan.json", "report/*.png")
         for p in results.glob(pattern)
     ]
     return {str(p.relative_to(results)): p.read_bytes().hex() for p in sorted(kept) if "cache" not in p.parts}

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from tests.conftest import preset, snakemake, succeeded
+from workflow_scripts.analysis.claims import ledger
 from workflow_scripts.analysis.items import read_items
+from workflow_scripts.analysis.statistics import comparison
 
 LOCALES = preset("tiny")["locales"]
 REPORT = {
@@ -92,6 +94,24 @@ def test_items_agree_with_the_accuracies(tiny_run: Path) -> None:
         assert len(items.seeds) == len(means) > 20
         for row in means.itertuples():
             assert abs(items.mean(row.experiment, row.system).mean() - row.accuracy) < 1e-6
+
+
+def test_every_comparison_is_tested_and_every_claim_checked(tiny_run: Path) -> None:
+    report = tiny_run / "results" / "tiny" / "report"
+    comparisons = pd.read_csv(report / "statistics.csv", keep_default_na=False)
+    assert tuple(comparisons.columns) == comparison.COLUMNS
+    assert set(comparisons["verdict"]) == {"one seed: descriptive"} and set(comparisons["scope"]) == {
+        "across targets",
+        "target",
+    }
+    facts = json.loads((report / "statistics.json").read_text(encoding="utf-8"))
+    assert [row["tier"] for row in facts["primary"]] == ["none", "labelled validation"]
+    assert [row["tier"] for row in facts["not_formed"]] == ["unlabelled", "labelled training"]
+    assert facts["primary"][0]["experiment"] == "average_URIEL_k2_exc", "the first of the config"
+    claims = pd.read_csv(report / "claims.csv")
+    assert tuple(claims.columns) == ledger.COLUMNS and len(claims) == len(ledger.read_claims())
+    tested = claims[claims["verdict"] != ledger.NOT_TESTED]
+    assert "helps_on_average" in set(tested["claim"]) and tested["detail"].str.endswith("(one seed)").all()
 
 
 def test_second_run_does_nothing(tiny_copy: Path) -> None:

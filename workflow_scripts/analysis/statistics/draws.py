@@ -1,7 +1,7 @@
 """Seeded draws that all comparisons of a run share, and sums over all sign patterns."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,7 +12,7 @@ CHUNK = 1_000  # draws that are held at a time
 EXACT = 20  # up to so many differences, all sign patterns are enumerated
 
 
-@cache
+@lru_cache(maxsize=1)  # as large as a test set has clusters
 def signs(columns: int) -> np.ndarray:
     """Return random signs, float32, shape (DRAWS, columns)."""
     rng = np.random.default_rng(derive_seed("statistics", "signs", columns))

@@ -49,18 +49,21 @@ def compare_on_target(found: Differences) -> list[Estimate]:
 
 
 def _tests(found: Differences) -> list[tuple[float, str]]:
-    drawn = drawn_p(found.sums)
-    tests = []
-    for column in range(found.sums.shape[1]):
-        sums = found.sums[:, column]
-        sums = sums[sums != 0]
-        if found.single and np.isin(sums, (-1, 1)).all():
-            tests.append((mcnemar(int((sums > 0).sum()), int((sums < 0).sum())), MCNEMAR))
-        elif len(sums) <= EXACT:
-            tests.append((exact_p(sums), SIGN_FLIP))
-        else:
-            tests.append((float(drawn[column]), DRAWN))
+    tests = [_exact_test(found.sums[:, column], found.single) for column in range(found.sums.shape[1])]
+    rest = [column for column, (_, test) in enumerate(tests) if test == DRAWN]
+    for column, p in zip(rest, drawn_p(found.sums[:, rest]) if rest else (), strict=True):
+        tests[column] = (float(p), DRAWN)
     return tests
+
+
+def _exact_test(sums: np.ndarray, single: bool) -> tuple[float, str]:
+    """Return the exact p; NaN where signs have to be drawn."""
+    sums = sums[sums != 0]
+    if single and np.isin(sums, (-1, 1)).all():
+        return mcnemar(int((sums > 0).sum()), int((sums < 0).sum())), MCNEMAR
+    if len(sums) <= EXACT:
+        return exact_p(sums), SIGN_FLIP
+    return float("nan"), DRAWN
 
 
 def mcnemar(better: int, worse: int) -> float:
