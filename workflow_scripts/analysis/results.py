@@ -11,6 +11,7 @@ import pandas as pd
 
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.selection.baselines import SEED_SOUP
+from workflow_scripts.selection.plan import TIERS
 
 KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target", "compatibility")
 
@@ -80,6 +81,11 @@ class Results:
     def chosen(self) -> dict[str, str]:
         """Target → the experiment whose merge is best on the target's validation data."""
         return self.chosen_among(list(self.experiments))
+
+    def chosen_with(self, tier: str) -> dict[str, str]:
+        """Return, per target, the best experiment on validation data among those that need this supervision or less."""
+        allowed = TIERS[: TIERS.index(tier) + 1]
+        return self.chosen_among([name for name, (needed, _) in self.tiers.items() if needed in allowed])
 
     def chosen_among(self, experiments: Sequence[str]) -> dict[str, str]:
         """Return, per target, which of some experiments is best on its validation data; ties go to the first."""

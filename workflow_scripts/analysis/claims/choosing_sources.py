@@ -1,5 +1,7 @@
 """Claims on which sources to merge, and how many."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from workflow_scripts.analysis.claims.estimates import correlation, mean_over_targets
@@ -81,7 +83,7 @@ def uriel_ranks_poorly(evidence: Evidence) -> Outcome | None:
         f"sources chosen by URIEL gain {100 * effect:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of what the best "
         f"choice gains over chance, over {len(numbers)} targets"
     )
-    return Outcome(**{**vars(outcome), "effect": effect, "low": low, "high": high, "detail": detail})
+    return replace(outcome, effect=effect, low=low, high=high, detail=detail)
 
 
 def _paired(evidence: Evidence, pairs: list[tuple[str, str]], sense: int, what: str) -> Outcome | None:

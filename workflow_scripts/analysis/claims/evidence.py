@@ -9,10 +9,8 @@ import numpy as np
 
 from workflow_scripts.analysis.items import Items, read_items
 from workflow_scripts.analysis.results import Results
-from workflow_scripts.analysis.statistics.contrasts import against_chosen
 from workflow_scripts.analysis.statistics.differences import Differences, Pair, paired_differences
 from workflow_scripts.analysis.tables import SELECTION
-from workflow_scripts.selection.plan import TIERS
 
 SYSTEMS = frozenset({"merge", "self", "best_zero_shot_val", "best_source_val"})
 FLAT = ("average", "similarity")  # what a method that does more is compared with
@@ -45,10 +43,8 @@ class Evidence:
 
         Among the experiments that need labelled validation data or less.
         """
-        allowed = TIERS[: TIERS.index("labelled validation") + 1]
-        names = [name for name, (tier, _) in self.results.tiers.items() if tier in allowed]
-        chosen = against_chosen(self.results.chosen_among(names), "best_zero_shot_val", "", "")
-        return self.differences({t: [pair] for t, pair in chosen.pairs.items()})
+        chosen = self.results.chosen_with("labelled validation")
+        return self.differences({t: [((name, "merge"), ("", "best_zero_shot_val"))] for t, name in chosen.items()})
 
     def differences(self, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, Differences]:
         """Return each target's mean difference over its pairs of systems, as one column."""

@@ -1,6 +1,7 @@
 """Claims on when merging pays: on average, for which languages, against the target's own model."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import t as student
@@ -85,8 +86,7 @@ def target_included_never_wins(evidence: Evidence) -> Outcome | None:
     corrected = adjusted([p for _, p, _ in single], HOLM)
     winners = [(p, t) for p, (effect, _, t) in zip(corrected, single, strict=True) if p <= LEVEL and effect > 0]
     if not winners:
-        detail = f"{outcome.detail}; no single merge is significantly better"
-        return Outcome(**{**vars(outcome), "detail": detail})
+        return replace(outcome, detail=f"{outcome.detail}; no single merge is significantly better")
     targets = ", ".join(sorted({t for _, t in winners}))
-    said = {"speaks": CONTRADICTED, "p": float(min(winners)[0]), "decisive": True}
-    return Outcome(**{**vars(outcome), **said, "detail": f"{outcome.detail}; significantly better for {targets}"})
+    detail = f"{outcome.detail}; significantly better for {targets}"
+    return replace(outcome, speaks=CONTRADICTED, p=float(min(winners)[0]), decisive=True, detail=detail)

@@ -8,7 +8,6 @@ import numpy as np
 from workflow_scripts.analysis.statistics.verdicts import CONTRADICTED, SUPPORTED
 
 Interval = tuple[float, float]
-NO_INTERVAL: Interval = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,7 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
         else:
             reason = f"no experiment with two or more sources selects and merges with supervision {tier!r}"
             missing.append({"tier": tier, "contrast": "merge − top1", "reason": reason})
-    allowed = TIERS[: TIERS.index("labelled validation") + 1]
-    chosen = results.chosen_among([name for name, tiers in results.tiers.items() if tiers[0] in allowed])
+    chosen = results.chosen_with("labelled validation")
     with_target = results.chosen_among([name for name, e in results.experiments.items() if e["include_target"]])
     for tier, choice, baseline, reason in (
         ("labelled validation", chosen, "best_zero_shot_val", "every experiment needs labelled training data"),
