@@ -25,7 +25,7 @@ BLOCK = {
     "sweep": {"method": ["average", "ties"], "similarity_type": ["URIEL", "NXN"]},
 }
 NOTHING = {"trainings": 0, "cells": 0, "merges": 0}
-REPORT = {"compare_systems": 1, "check_claims": 1, "report": 1, "database": 1, "figure": 4}
+REPORT = {"compare_systems": 1, "check_claims": 1, "predict_effects": 1, "report": 1, "database": 1, "figure": 4}
 TO_REPORT = {"evaluate": N, **REPORT}
 TO_PLAN = {"row": N, "matrix": 1, "similarity": 1, "select": 1}
 FROM_ROWS = {**TO_PLAN, **TO_REPORT}

@@ -53,6 +53,8 @@ class Paths:
     trained_info: str = "trained/{target}/seed{seed}/trained.json"
     evaluation: str = "evaluation/{target}.csv"
     evaluation_items: str = "evaluation/{target}.items.parquet"
+    predictor: str = "report/predictor.json"
+    recommendations: str = "report/recommendations.csv"
     report: str = "report"
     export_model: str = "export/{locale}/seed{seed}"
     export_merge: str = "export/{experiment}/{target}/seed{seed}"
