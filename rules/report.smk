@@ -20,6 +20,8 @@ rule report_tables:
         **RESULTS,
         seed_matrices=expand(P.seed_matrix_test, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
+        predictor=P.predictor,
+        recommendations=P.recommendations,
         sidecars=ancient(SIDECARS),
         comparisons=rules.compare_systems.output.table,
         comparison_facts=rules.compare_systems.output.facts,

@@ -33,11 +33,19 @@ def _advice(configfile: Path, directory: Path, target: str) -> str:
     study = load_study(yaml.safe_load(configfile.read_text(encoding="utf-8")))
     if target not in study.run.locales:
         raise XlmergeError(unknown("target", target, study.run.locales))
-    table = directory / study.paths.evaluation.format(target=target)
-    if not table.is_file():
-        raise XlmergeError(f"run {study.run.run!r} has no results for {target} yet ({table}): run snakemake first")
-    systems = pd.read_csv(table, keep_default_na=False, na_values=[""])
-    return advice(systems.fillna({"experiment": "", "model": ""}), target, len(study.run.seeds))
+    systems, recommendations = (
+        _table(directory / path, study.run.run, target)
+        for path in (study.paths.evaluation.format(target=target), study.paths.recommendations)
+    )
+    if target not in set(recommendations["target"]):
+        raise XlmergeError(f"{target} is a source of run {study.run.run!r}, but no experiment has it as a target")
+    return advice(systems.fillna({"experiment": "", "model": ""}), recommendations, target)
+
+
+def _table(path: Path, run: str, target: str) -> pd.DataFrame:
+    if not path.is_file():
+        raise XlmergeError(f"run {run!r} has no results for {target} yet ({path}): run snakemake first")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 if __name__ == "__main__":

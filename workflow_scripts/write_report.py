@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.analysis import tables
+from workflow_scripts.analysis.advice import report_section
 from workflow_scripts.analysis.claims.ledger import ledger_rows
 from workflow_scripts.analysis.matrices import read_matrix, write_table
 from workflow_scripts.analysis.report import cost_facts, render_report
@@ -35,6 +36,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     findings = {
         "significance": significance(pd.read_csv(inputs["comparisons"]), read_json(inputs["comparison_facts"])),
         "claims": ledger_rows(pd.read_csv(inputs["claims"])),
+        "advice": report_section(pd.read_csv(inputs["recommendations"]), read_json(inputs["predictor"])),
     }
     write_text(outputs["markdown"], render_report(results, details, diagnostics, findings, facts))
 

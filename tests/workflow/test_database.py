@@ -83,7 +83,11 @@ def test_advice_for_one_target(tiny_run: Path, capsys: pytest.CaptureFixture[str
     options = ["--configfile", str(ROOT / "presets/tiny.yaml"), "--directory", str(tiny_run)]
     assert recommend(["--target", "de-DE", *options]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("de-DE: chosen on validation data, the best merge is ")
+    advised = pd.read_csv(tiny_run / "results/tiny/report/recommendations.csv")
+    own = advised[(advised["target"] == "de-DE") & advised["primary"]].iloc[0]
+    assert text.startswith("de-DE, with labelled validation data: ") and own["reason"] in text.splitlines()[1]
+    assert own["what"] in text.splitlines()[0] and f"confidence {own['confidence']}." in text.splitlines()[0]
+    assert "de-DE, without any data: " in text
     assert "One seed: descriptive" in text and text.count("merge ties_") + text.count("merge average_") >= 4
     assert recommend(["--target", "de-XX", *options]) == 1
     assert "unknown target 'de-XX'; did you mean 'de-DE'?" in capsys.readouterr().err

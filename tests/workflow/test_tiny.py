@@ -16,6 +16,7 @@ REPORT = {
     "report.md", "cross_lingual_summary.csv", "merge_details.csv", "key_performance_comparison.png",
     "merge_improvement_analysis.png", "zero_shot_comparison.png", "nxn_heatmap.png", "selection_diagnostics.csv",
     "statistics.csv", "statistics.json", "claims.csv",
+    "predictor.json", "recommendations.csv",
 }  # fmt: skip
 
 

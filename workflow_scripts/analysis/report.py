@@ -35,7 +35,8 @@ def render_report(
     diagnostics : DataFrame
         `selection_diagnostics`.
     findings : mapping
-        ``significance``: see `significance.significance`; ``claims``: see `claims.ledger.ledger_rows`.
+        ``significance``: see `significance.significance`; ``claims``: see `claims.ledger.ledger_rows`;
+        ``advice``: see `advice.report_section`.
     facts : mapping
         Cost, provenance and similarity facts from the sidecars.
     """
