@@ -9,6 +9,7 @@ import pandas as pd
 from tests.conftest import preset, snakemake, succeeded
 from workflow_scripts.analysis.claims import ledger
 from workflow_scripts.analysis.items import read_items
+from workflow_scripts.analysis.predictor.recommendations import COLUMNS
 from workflow_scripts.analysis.statistics import comparison
 
 LOCALES = preset("tiny")["locales"]
@@ -113,6 +114,24 @@ def test_every_comparison_is_tested_and_every_claim_checked(tiny_run: Path) -> N
     assert tuple(claims.columns) == ledger.COLUMNS and len(claims) == len(ledger.read_claims())
     tested = claims[claims["verdict"] != ledger.NOT_TESTED]
     assert "helps_on_average" in set(tested["claim"]) and tested["detail"].str.endswith("(one seed)").all()
+
+
+def test_recommendations_are_options_of_the_run(tiny_run: Path) -> None:
+    results = tiny_run / "results" / "tiny"
+    table = pd.read_csv(results / "report" / "recommendations.csv")
+    assert tuple(table.columns) == COLUMNS and sorted(table.loc[table["primary"], "target"]) == sorted(LOCALES)
+    for row in table.itertuples():
+        systems = pd.read_csv(results / "evaluation" / f"{row.target}.csv")
+        mean = systems[systems["seed"].astype(str) == "mean"]
+        accuracies = mean.loc[(mean["experiment"] == row.what) | (mean["model"] == row.what), "accuracy"]
+        assert row.what != row.target and (abs(accuracies - row.expected_accuracy) < 1e-12).any()
+    predictor = json.loads((results / "report" / "predictor.json").read_text())
+    assert set(predictor["tiers"]) == {"none", "unlabelled", "labelled validation", "labelled training"}
+    for tier in predictor["tiers"].values():
+        assert tier["descriptive"] and tier["predictor"]["p"] is None and tier["predictor"]["features"]
+        assert {"never merge", "always merge", "predictor"} <= {row["policy"] for row in tier["policies"]}
+    text = (results / "report" / "report.md").read_text(encoding="utf-8")
+    assert "## What to do for each target" in text and "this describes the run and proves nothing" in text
 
 
 def test_second_run_does_nothing(tiny_copy: Path) -> None:
