@@ -124,10 +124,10 @@ def hold_run_lock():
         )
 
 
-def template_digest():
-    """Identity of the report's templates, which the code fingerprint does not see."""
-    folder = f"{SCRIPTS}/analysis/templates"
-    return digest_of_files(*(f"{folder}/{name}" for name in sorted(os.listdir(folder))))
+def template_digest(folder=""):
+    """Identity of a report's templates, which the code fingerprint does not see."""
+    files = sorted(Path(SCRIPTS, "analysis", "templates", folder).iterdir())
+    return digest_of_files(*(file for file in files if file.is_file()))
 
 
 def evaluation_data(locales):

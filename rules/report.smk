@@ -1,4 +1,5 @@
-# Needs: evaluations, matrices, the plan, the analysis. Makes: the report's tables, figures and Markdown.
+# Needs: evaluations, matrices, the plan, the analysis, stored logits. Makes: the report as HTML and Markdown, its tables and
+# figures.
 
 FIGURES = [
     "key_performance_comparison",
@@ -48,7 +49,12 @@ rule figure:
     input:
         **RESULTS,
     output:
-        figure=f"{P.report}/{{figure}}.png",
+        figure=report(
+            f"{P.report}/{{figure}}.png",
+            caption="../workflow_scripts/analysis/captions/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         log_path("figure", "{figure}"),
     wildcard_constraints:
@@ -61,6 +67,38 @@ rule figure:
         code=lambda w: fingerprint("draw_figure", f"analysis.figures.{w.figure}"),
     script:
         f"{SCRIPTS}/draw_figure.py"
+
+
+rule html_report:
+    input:
+        **RESULTS,
+        diagnostics=rules.report_tables.output.diagnostics,
+        similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
+        tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
+        table_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
+        rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),
+        row_digests=expand(P.row_digest, locale=LOCALES, seed=SEEDS),
+        merges=ancient(expand(P.merge_test, target=TARGETS, seed=SEEDS)),
+        merge_digests=expand(P.merge_digest, target=TARGETS, seed=SEEDS),
+        models=ancient(expand(P.model, locale=LOCALES, seed=SEEDS)),
+        sidecars=ancient(SIDECARS),
+    output:
+        html=report(
+            f"{P.report}/report.html",
+            caption="../workflow_scripts/analysis/captions/report.rst",
+            category="Report",
+        ),
+    log:
+        log_path("report", "html"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable({**REPORT_SETTINGS, "measures": list(S.measures)}),
+        code=fingerprint("write_html"),
+        template=template_digest("html"),
+    script:
+        f"{SCRIPTS}/write_html.py"
 
 
 rule database:
@@ -100,5 +138,6 @@ rule report:
     input:
         P.database,
         rules.report_tables.output,
+        rules.html_report.output,
         expand(f"{P.report}/{{figure}}.png", figure=FIGURES),
     localrule: True

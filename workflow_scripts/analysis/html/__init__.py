@@ -1,0 +1,1 @@
+"""The report as one HTML file: sections made of blocks, and a page per target."""

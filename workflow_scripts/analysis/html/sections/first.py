@@ -1,0 +1,157 @@
+"""The first screen: what was run, the answer in three sentences, what to do for each target."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from markupsafe import Markup
+
+from workflow_scripts.analysis.html.blocks import Cell, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.run_data import RunData
+from workflow_scripts.analysis.html.text import (
+    chip,
+    listed,
+    number,
+    percent,
+    percent_interval,
+    plural,
+    points,
+    points_interval,
+    target_link,
+)
+
+PRIMARY_TIER = "labelled validation"
+ADVICE = {
+    "merge": "merge for {}",
+    "single source": "take a single source for {}",
+    "fine-tune needed": "fine-tune for {}",
+}
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """The parts of the first screen; `recommendations` has one row per target."""
+
+    run: str
+    bars: list[dict[str, object]]
+    answer: list[str | Markup]
+    recommendations: Table | None
+
+
+def first_screen(data: RunData) -> FirstScreen:
+    """Return the first screen."""
+    answer = [_levels(data), _difference(data), _advice(data)]
+    return FirstScreen(_what_was_run(data), _bars(data), answer, _recommendations(data))
+
+
+def _bars(data: RunData) -> list[dict[str, object]]:
+    """Return mean accuracies over targets, the highest first."""
+    chosen, fair = chosen_and_fair(data)
+    means = [("own model", data.results.baseline("self")["accuracy"].mean(), ""),
+             ("merge chosen on validation", chosen.mean(), "merge"),
+             ("best single source, chosen on validation", fair.mean(), "single"),
+             ("average of all other models", data.results.baseline("average_all")["accuracy"].mean(), ""),
+             ("mean of all other models", data.results.baseline("mean_zero_shot")["accuracy"].mean(), "")]  # fmt: skip
+    known = sorted((m for m in means if pd.notna(m[1])), key=lambda m: -m[1])
+    return [{"title": title, "value": value, "shown": percent(value), "kind": kind} for title, value, kind in known]
+
+
+def _what_was_run(data: RunData) -> str:
+    run, own = data.results.settings, data.results.baseline("self")
+    return (
+        f"{plural(len(data.results.targets), 'target')}, {plural(len(run['locales']), 'model')} fine-tuned from "
+        f"{run['base']['name']} on {len(run['labels'])} intents with {plural(len(run['seeds']), 'seed')}; "
+        f"{plural(len(data.results.experiments), 'experiment')}, {plural(len(data.details), 'merge')}, judged on "
+        f"{number(own['n'].sum())} test sentences in {number(own['clusters'].sum())} clusters."
+    )
+
+
+def _levels(data: RunData) -> Markup:
+    mean = {name: data.results.baseline(name)["accuracy"].mean() for name in ("self", "mean_zero_shot")}
+    fair = data.results.baseline("best_zero_shot_val")["accuracy"].mean()
+    return Markup(
+        "A target’s own model reaches <b>{}</b> on average; another language’s model reaches {}, and the best of those, "
+        "chosen on validation data, <b>{}</b>."
+    ).format(percent(mean["self"]), percent(mean["mean_zero_shot"]), percent(fair))
+
+
+def _difference(data: RunData) -> Markup:
+    chosen, fair = chosen_and_fair(data)
+    difference = chosen - fair
+    counts = f"better for {int((difference > 0).sum())} of {plural(len(difference), 'target')}"
+    worse = f"worse for {int((difference < 0).sum())}"
+    tested = primary_contrast(data)
+    if tested is None:
+        sure = " This difference is not tested in this run."
+    else:
+        interval = points_interval(tested["effect"], tested["low"], tested["high"])
+        sure = f" Tested across targets, merge − best single source is {interval} points: {tested['verdict']}."
+    return Markup(
+        "The merge chosen on validation data reaches <b>{}</b>, <b>{} points</b> against that best single model; "
+        "it is {}, {}.{}"
+    ).format(percent(chosen.mean()), points(difference.mean()), counts, worse, sure)
+
+
+def _advice(data: RunData) -> Markup:
+    rows = primary_rows(data)
+    if rows.empty:
+        low, high = data.overview["effect_best"].min(), data.overview["effect_best"].max()
+        return Markup(
+            "Merging among the chosen sources (merge − best of its own sources, an oracle) changed accuracy by "
+            "<b>{} to {} points</b> on average, depending on the experiment."
+        ).format(points(low), points(high))
+    counts = rows["advice"].value_counts()
+    parts = [text.format(plural(int(counts[name]), "target")) for name, text in ADVICE.items() if name in counts]
+    return Markup("What to do, as far as this run can tell: <b>{}</b>. The table says why, and how sure that is.").format(
+        listed(parts)
+    )
+
+
+def chosen_and_fair(data: RunData) -> tuple[pd.Series, pd.Series]:
+    """Return per target the accuracy of the merge and of the single source, both chosen on validation data."""
+    results = data.results
+    chosen = pd.Series({t: results.of_experiment(e).loc[t, "accuracy"] for t, e in results.chosen.items()})
+    chosen = chosen.reindex(results.targets)
+    return chosen, results.baseline("best_zero_shot_val")["accuracy"].reindex(chosen.index)
+
+
+def primary_contrast(data: RunData) -> pd.Series | None:
+    """Return the primary comparison of merge and best single source, both chosen on validation data."""
+    table = data.statistics
+    if table.empty:
+        return None
+    found = table[(table["family"] == "primary") & (table["tier"] == PRIMARY_TIER)]
+    return None if found.empty else found.iloc[0]
+
+
+def primary_rows(data: RunData) -> pd.DataFrame:
+    """Return one recommendation per target: the one that is shown first."""
+    rows = data.recommendations
+    if "primary" in rows:
+        rows = rows[rows["primary"].astype(str).str.lower().isin({"true", "1"})]
+    return rows.drop_duplicates("target")
+
+
+def _recommendations(data: RunData) -> Table | None:
+    rows = primary_rows(data)
+    if rows.empty:
+        return None
+    heads = ["target", "language", "advice", "what", "expected accuracy [95 %]", "confidence", "needs", "why"]
+    order = {target: i for i, target in enumerate(data.results.targets)}
+    ordered = rows.sort_values("target", key=lambda column: column.map(order))
+    caption = "What to do for each target. Chosen on validation data, expected accuracy judged on test data."
+    return Table(caption, heads, [recommendation_cells(data, row) for _, row in ordered.iterrows()], filtered=True)
+
+
+def recommendation_cells(data: RunData, row: pd.Series, link: bool = True) -> list[Cell]:
+    """Return the cells of one recommendation."""
+    accuracy = percent_interval(row["expected_accuracy"], row["low"], row["high"])
+    return [
+        Cell(target_link(row["target"]) if link else row["target"], row["target"]),
+        text_cell(row["language"]),
+        Cell(chip(row["advice"]), row["advice"]),
+        text_cell(data.results.titles.get(row["what"], row["what"])),
+        number_cell(accuracy, row["expected_accuracy"]),
+        text_cell(row["confidence"]),
+        text_cell(row["tier"]),
+        text_cell(row["reason"]),
+    ]
