@@ -6,6 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from workflow_scripts.analysis.html.text import breakable
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -120,10 +122,15 @@ class Section:
 
 def text_cell(value: object) -> Cell:
     """Return a cell that shows and sorts a word."""
-    return Cell(value if isinstance(value, Markup) else str(value), str(value))
+    return Cell(value if isinstance(value, Markup) else breakable(str(value)), str(value))
 
 
 def number_cell(show: str | Markup, value: Any) -> Cell:
     """Return a cell that shows a formatted number; what is not known sorts last."""
     known = value is not None and value == value  # noqa: PLR0124  NaN is not itself
     return Cell(show, float(value) if known else float("-inf"))
+
+
+def by_number(rows: Sequence[Sequence[Cell]], column: int, descending: bool = False) -> list[Sequence[Cell]]:
+    """Return rows ordered by the numbers of a column."""
+    return sorted(rows, key=lambda cells: float(cells[column].sort or 0), reverse=descending)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from workflow_scripts.analysis.html.blocks import Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import Table, by_number, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import number, percent, points
 
@@ -29,6 +29,11 @@ class ConfusionMap:
     labels: list[str]
     squares: list[Markup]
     worst: str
+
+    @property
+    def margin(self) -> int:
+        """Room for the row labels, in squares."""
+        return 1 + max(len(label) for label in self.labels) // 3
 
 
 def confusion(gold: np.ndarray, predicted: np.ndarray, labels: int) -> np.ndarray:
@@ -65,7 +70,7 @@ def intent_table(data: RunData, target: str) -> Table:
                     text_cell(_mostly(counts["merge"][i], i, labels)),
                 ]
             )
-    rows.sort(key=lambda cells: cells[4].sort)
+    rows = by_number(rows, 4)
     heads = ["intent", "n", "single source", "merge", "change", "own model", "the merge mostly takes it for"]
     caption = "Recall by intent: the single source and the merge chosen on validation data, and the own model"
     return Table(caption, heads, rows, filtered=len(rows) > 20)
@@ -108,4 +113,6 @@ def _worst(counts: np.ndarray, names: list[str]) -> str:
     if not wrong.any():
         return "The merge confuses nothing."
     i, j = np.unravel_index(wrong.argmax(), wrong.shape)
-    return f"Most often {names[i]} is taken for {names[j]}: {percent(wrong[i, j] / counts[i].sum(), 0)} of its sentences."
+    return (
+        f"Most often {names[i]} is taken for {names[j]}: {percent(wrong[i, j] / counts[i].sum(), 0)} of its sentences."
+    )

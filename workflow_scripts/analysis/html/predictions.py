@@ -28,13 +28,15 @@ class Predictions:
     merge: np.ndarray
 
 
-def read_predictions(results: Results, target: str, rows: Packs, merges: Packs) -> Predictions:
-    """Read what the three systems that a target's page compares predicted, per seed."""
+def read_predictions(results: Results, target: str, chosen: str, rows: Packs, merges: Packs) -> Predictions:
+    """Read what the three systems that a target's page compares predicted, per seed.
+
+    `chosen` is the experiment of the merge.
+    """
     seeds = results.settings["seeds"]
     systems = results.systems
     fair = systems[(systems["target"] == target) & (systems["system"] == "best_zero_shot_val")]
     models = {str(row.seed): row.model for row in fair.itertuples()}
-    chosen = results.chosen[target]
     return Predictions(
         own=np.stack([read_pack(rows[target, seed], target).predictions for seed in seeds]),
         single=np.stack([read_pack(rows[models[str(seed)], seed], target).predictions for seed in seeds]),

@@ -15,6 +15,9 @@ from workflow_scripts.analysis.html.predictions import Predictions, read_cells, 
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.analysis.results import Results, read_results
 from workflow_scripts.data.examples import read_examples
+from workflow_scripts.selection.plan import TIERS
+
+WITHOUT_TRAINING = TIERS[:3]  # supervision that needs no labelled training data of the target
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class RunData:
     Attributes
     ----------
     results : Results
+    chosen : dict of str to str
+        Target → the experiment that `chosen_merges` takes.
     diagnostics : DataFrame
         `selection_diagnostics`.
     similarities : dict of str to DataFrame
@@ -46,6 +51,7 @@ class RunData:
     """
 
     results: Results
+    chosen: dict[str, str]
     diagnostics: pd.DataFrame
     similarities: dict[str, pd.DataFrame]
     cells: pd.DataFrame
@@ -90,10 +96,25 @@ class RunData:
         return None if found.empty else found.iloc[0]
 
 
+def chosen_merges(results: Results) -> dict[str, str]:
+    """Return per target the experiment that is best on its validation data, ties to the first.
+
+    Experiments that need the target's labelled training data take part only if the run has no others: who has such data
+    has the target's own model.
+    """
+    merges = results.mean[results.mean["system"] == "merge"]
+    order = {name: i for i, name in enumerate(results.experiments)}
+    fair = merges["tier"].isin(WITHOUT_TRAINING)
+    ranked = merges[fair if fair.any() else ~fair].assign(order=lambda rows: rows["experiment"].map(order))
+    ranked = ranked.sort_values(["accuracy_validation", "order"], ascending=[False, True]).drop_duplicates("target")
+    return dict(ranked[["target", "experiment"]].itertuples(index=False))
+
+
 def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     """Read a run from a job's inputs; see rule `html_report` for their names and order."""
     results = read_results(inputs, settings)
     locales, seeds = results.settings["locales"], results.settings["seeds"]
+    chosen = chosen_merges(results)
     files = zip(locales, inputs["tables"], inputs["table_digests"], strict=True)
     examples = {locale: read_examples(path, digest) for locale, path, digest in files}
     keys = [(locale, seed) for locale in locales for seed in seeds]
@@ -102,11 +123,12 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     merges = dict(zip(merged, inputs["merges"], strict=True))
     return RunData(
         results=results,
+        chosen=chosen,
         diagnostics=pd.read_csv(inputs["diagnostics"], keep_default_na=False, na_values=[""]),
         similarities=_mean_matrices(settings["measures"], seeds, inputs["similarities"]),
         cells=read_cells(rows, examples),
         examples=examples,
-        predictions={t: read_predictions(results, t, rows, merges) for t in results.targets},
+        predictions={t: read_predictions(results, t, chosen[t], rows, merges) for t in results.targets},
         sidecars=[json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]],
         disk={name: [Path(p).stat().st_size for p in inputs[name]] for name in ("models", "rows", "merges")},
         statistics=_table(inputs.get("statistics"), ["baseline", "experiment", "target", "system", "family"]),

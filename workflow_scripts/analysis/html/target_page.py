@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from workflow_scripts.analysis.html.blocks import Cell, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import Cell, Table, by_number, number_cell, text_cell
 from workflow_scripts.analysis.html.confusion import ConfusionMap, confusion_map, intent_table
 from workflow_scripts.analysis.html.examples import Changes, changes
 from workflow_scripts.analysis.html.run_data import RunData
@@ -33,6 +33,7 @@ class TargetPage:
     language: dict[str, Any]
     chosen: str
     single: str
+    neighbours: list[str]
     advice: Table | None
     levels: Table
     sources: Table
@@ -48,8 +49,9 @@ def target_page(data: RunData, target: str) -> TargetPage:
     return TargetPage(
         target=target,
         language=data.language(target),
-        chosen=results.titles[results.chosen[target]],
+        chosen=results.titles[data.chosen[target]],
         single=str(results.baseline(BASELINE).loc[target, "model"]),
+        neighbours=_neighbours(results.targets, target),
         advice=_advice(data, target),
         levels=_levels(data, target),
         sources=_sources(data, target),
@@ -58,6 +60,12 @@ def target_page(data: RunData, target: str) -> TargetPage:
         confusion=confusion_map(data, target),
         changes=changes(data, target),
     )
+
+
+def _neighbours(targets: list[str], target: str) -> list[str]:
+    """Return the target before and the one after."""
+    place = targets.index(target)
+    return [targets[i] for i in (place - 1, place + 1) if 0 <= i < len(targets)]
 
 
 def interval_glyph(value: float, low: float, high: float) -> Markup:
@@ -87,15 +95,18 @@ def _advice(data: RunData, target: str) -> Table | None:
 
 def _levels(data: RunData, target: str) -> Table:
     rows = []
-    chosen = data.results.chosen[target]
+    chosen = data.chosen[target]
     named = {name: (title, data.results.baseline(name)) for name, title in LEVELS.items()}
-    named["merge"] = (f"merge chosen on validation data: {data.results.titles[chosen]}", data.results.of_experiment(chosen))
+    named["merge"] = (
+        f"merge chosen on validation data: {data.results.titles[chosen]}",
+        data.results.of_experiment(chosen),
+    )
     for name, (title, table) in named.items():
         row = table.loc[target]
         if pd.notna(row["accuracy"]):
             model = f" ({row['model']})" if isinstance(row["model"], str) and name != "self" else ""
             rows.append([text_cell(title + model), *_accuracy_cells(row)])
-    rows.sort(key=lambda cells: -cells[1].sort)
+    rows = by_number(rows, 1, descending=True)
     return Table("Where the target stands", ["system", "test accuracy [95 %]", "0 to 100 %"], rows)
 
 
@@ -118,7 +129,7 @@ def _sources(data: RunData, target: str) -> Table:
                 number_cell(str(used.get(source, 0)), used.get(source, 0)),
             ]
         )
-    rows.sort(key=lambda cells: -cells[2].sort)
+    rows = by_number(rows, 2, descending=True)
     heads = ["source", "language", "zero-shot [95 %]", "0 to 100 %", "on validation", *measures, "chosen by"]
     caption = "How other languages’ models transfer, what the measures say of them, how many experiments chose them"
     return Table(caption, heads, rows, filtered=len(rows) > 12)
@@ -144,7 +155,7 @@ def _merges(data: RunData, target: str) -> Table:
         table = data.results.of_experiment(name)
         if target in table.index:
             rows.append(_merge_cells(data, target, name, table.loc[target]))
-    rows.sort(key=lambda cells: -cells[3].sort)
+    rows = by_number(rows, 3, descending=True)
     heads = ["merge", "sources and weights", "needs", "on validation", "test accuracy [95 %]", "0 to 100 %",
              "− best single source", "− best own source (oracle)"]  # fmt: skip
     caption = "What each merge did, best on validation data first; differences in points"

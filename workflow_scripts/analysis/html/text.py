@@ -25,7 +25,10 @@ def percent(value: Any, digits: int = 1) -> str:
 
 def points(value: Any, digits: int = 1) -> str:
     """Return a difference in signed percentage points: ``+1.2``, ``−0.4``."""
-    return "–" if pd.isna(value) else f"{100 * value:+.{digits}f}".replace("-", "−")
+    if pd.isna(value):
+        return "–"
+    shown = f"{100 * value:+.{digits}f}"
+    return (shown if float(shown) else shown[1:]).replace("-", "−")
 
 
 def percent_interval(value: Any, low: Any, high: Any) -> str:
@@ -72,6 +75,11 @@ def foreign(text: str, locale: str, script: str) -> Markup:
     """Return a sentence with its language and direction, so that browsers choose the right font and order."""
     direction = "rtl" if script in RIGHT_TO_LEFT else "auto"
     return Markup('<span class="sentence" lang="{}" dir="{}">{}</span>').format(locale, direction, text)
+
+
+def breakable(text: str) -> str | Markup:
+    """Return a name that may be broken after its underscores."""
+    return Markup("_<wbr>").join(text.split("_")) if "_" in text else text
 
 
 def target_link(target: str) -> Markup:

@@ -14,7 +14,7 @@ def section(data: RunData) -> Section:
     rows = []
     for row in data.claims.itertuples():
         interval = "–"
-        if row.effect == row.effect:  # noqa: PLR0124  not NaN
+        if row.effect == row.effect:
             interval = f"{number(row.effect, 3)} [{number(row.low, 3)}, {number(row.high, 3)}]"
         rows.append(
             [

@@ -1,6 +1,6 @@
 """What the results took: time, memory, disk."""
 
-from workflow_scripts.analysis.html.blocks import Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import Cell, Prose, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import number
 from workflow_scripts.analysis.report import cost_facts
@@ -10,8 +10,8 @@ STORED = {"models": "task vectors of the models", "rows": "logits of models", "m
 
 def section(data: RunData) -> Section:
     """Return the section on cost."""
-    heads = list(cost_facts(data.sidecars[:1])[0])
-    rows = [[_cell(value) for value in row.values()] for row in cost_facts(data.sidecars)]
+    stages = cost_facts(list(data.sidecars))
+    heads, rows = list(stages[0]), [[_cell(value) for value in row.values()] for row in stages]
     time = Table("Time and memory by stage", heads, rows)
     disk_rows = [
         [
@@ -22,11 +22,11 @@ def section(data: RunData) -> Section:
         for name, title in STORED.items()
     ]
     disk = Table("Disk", ["what", "files", "size"], disk_rows)
-    note = "What making the results took, in whichever run of the workflow: a result that was looked up counts with its making."
+    note = "What making the results took: one that was looked up counts with what it took when it was made."
     return Section("cost", "What it cost", [Prose(note), time, disk])
 
 
-def _cell(value: object) -> object:
+def _cell(value: object) -> Cell:
     parts = str(value).split()
     if parts and parts[0].replace(".", "").isdigit():
         return number_cell(" ".join([number(float(parts[0])), *parts[1:]]), float(parts[0]))

@@ -82,7 +82,7 @@ def effects_per_target(data: RunData, experiment: str | None) -> pd.DataFrame:
     fair = data.results.baseline(BASELINE)["accuracy"]
     rows = {}
     for target in data.results.targets:
-        name = experiment or data.results.chosen[target]
+        name = experiment or data.chosen[target]
         merged = data.results.of_experiment(name)
         if target not in merged.index:
             continue
@@ -110,7 +110,7 @@ def _forest(data: RunData) -> Plot:
     figure = plotting.figure(
         [trace],
         max(260, 24 * len(order) + 90),
-        xaxis={"title": "merge − best single source, percentage points", "zeroline": True, "zerolinewidth": 2},
+        xaxis={"title": "merge − single, percentage points", "zeroline": True, "zerolinewidth": 2},
         yaxis=plotting.category_axis(order),
     )
     difference = chosen - fair

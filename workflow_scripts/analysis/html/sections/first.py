@@ -25,6 +25,13 @@ ADVICE = {
     "single source": "take a single source for {}",
     "fine-tune needed": "fine-tune for {}",
 }
+VERDICTS = {
+    "supported": "after correction for several comparisons the difference is supported",
+    "contradicted": "after correction for several comparisons merging is worse",
+    "undecided": "the data cannot tell whether there is a difference",
+    "too few targets to tell": "these are too few targets to tell",
+    "one seed: descriptive": "with one seed this describes and does not prove",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class FirstScreen:
 
     run: str
     bars: list[dict[str, object]]
-    answer: list[str | Markup]
+    answer: list[Markup]
     recommendations: Table | None
 
 
@@ -69,7 +76,7 @@ def _levels(data: RunData) -> Markup:
     mean = {name: data.results.baseline(name)["accuracy"].mean() for name in ("self", "mean_zero_shot")}
     fair = data.results.baseline("best_zero_shot_val")["accuracy"].mean()
     return Markup(
-        "A target’s own model reaches <b>{}</b> on average; another language’s model reaches {}, and the best of those, "
+        "A target’s own model reaches <b>{}</b> on average, another language’s model {}, and the best of those, "
         "chosen on validation data, <b>{}</b>."
     ).format(percent(mean["self"]), percent(mean["mean_zero_shot"]), percent(fair))
 
@@ -81,10 +88,10 @@ def _difference(data: RunData) -> Markup:
     worse = f"worse for {int((difference < 0).sum())}"
     tested = primary_contrast(data)
     if tested is None:
-        sure = " This difference is not tested in this run."
+        sure = " This run cannot test the difference."
     else:
         interval = points_interval(tested["effect"], tested["low"], tested["high"])
-        sure = f" Tested across targets, merge − best single source is {interval} points: {tested['verdict']}."
+        sure = f" 95 % interval over targets: {interval}; {VERDICTS[tested['verdict']]}."
     return Markup(
         "The merge chosen on validation data reaches <b>{}</b>, <b>{} points</b> against that best single model; "
         "it is {}, {}.{}"
@@ -101,15 +108,15 @@ def _advice(data: RunData) -> Markup:
         ).format(points(low), points(high))
     counts = rows["advice"].value_counts()
     parts = [text.format(plural(int(counts[name]), "target")) for name, text in ADVICE.items() if name in counts]
-    return Markup("What to do, as far as this run can tell: <b>{}</b>. The table says why, and how sure that is.").format(
-        listed(parts)
-    )
+    return Markup(
+        "What to do, as far as this run can tell: <b>{}</b>. The table says why, and how sure that is."
+    ).format(listed(parts))
 
 
 def chosen_and_fair(data: RunData) -> tuple[pd.Series, pd.Series]:
     """Return per target the accuracy of the merge and of the single source, both chosen on validation data."""
     results = data.results
-    chosen = pd.Series({t: results.of_experiment(e).loc[t, "accuracy"] for t, e in results.chosen.items()})
+    chosen = pd.Series({t: results.of_experiment(e).loc[t, "accuracy"] for t, e in data.chosen.items()})
     chosen = chosen.reindex(results.targets)
     return chosen, results.baseline("best_zero_shot_val")["accuracy"].reindex(chosen.index)
 

@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 
 from workflow_scripts.analysis.html import plotting
-from workflow_scripts.analysis.html.blocks import Choice, Plot, Section, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import Choice, Folded, Plot, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.sections.first import chosen_and_fair
 from workflow_scripts.analysis.html.text import percent, points
@@ -15,7 +15,11 @@ GROUPS = {"family": "family", "genus": "genus", "script": "script", "resource_le
 def section(data: RunData) -> Section:
     """Return the section on groups of languages."""
     tables = [_table(data, group, title) for group, title in GROUPS.items()]
-    return Section("groups", "By family, script and resource level", [_plot(data), *tables])
+    return Section(
+        "groups",
+        "By family, script and resource level",
+        [_plot(data), Folded("Means by family, genus, script and resource level", tables)],
+    )
 
 
 def _plot(data: RunData) -> Plot:
@@ -34,13 +38,14 @@ def _plot(data: RunData) -> Plot:
     figure = plotting.figure(
         [trace],
         max(260, 34 * max(len(set(g)) for g in groups.values()) + 90),
-        xaxis={"title": "merge − best single source (both chosen on validation), points", "zeroline": True,
+        xaxis={"title": "merge − single, percentage points", "zeroline": True,
                "zerolinewidth": 2},
         yaxis={"type": "category", "categoryorder": "category descending"},
     )  # fmt: skip
     return Plot(
         "group-effects", "Effect of the chosen merge by group",
-        "One dot per target. A group of one or two languages is those languages, not a finding about the group.",
+        "One dot per target: merge − best single source, both chosen on validation data. A group of one or two "
+        "languages is those languages, not a finding about the group.",
         f"Dot plot of {len(effect)} targets by family, genus, script or resource level; the effects go from "
         f"{points(effect.min() / 100)} to {points(effect.max() / 100)} points.",
         figure,

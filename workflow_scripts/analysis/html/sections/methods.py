@@ -43,13 +43,15 @@ def _matrix(data: RunData) -> Plot:
         yaxis=plotting.category_axis(results.targets, autorange="reversed"),
     )
     keys = ("z", "text", "zmin", "zmax", "colorscale")
-    options = {title: ({k: [trace[k]] for k in keys}, {}) for title, trace in traces.items()}
+    options: dict[str, tuple[dict, dict]] = {
+        title: ({k: [trace[k]] for k in keys}, {}) for title, trace in traces.items()
+    }
     effect = next(iter(views.values()))
     return Plot(
         "matrix", "Every merge on every target",
         "Merges from left to right by mean accuracy. Purple: the merge is worse, orange: better.",
-        f"Heat map of {plural(len(results.targets), 'target')} and {plural(len(columns), 'experiment')}. Of the merges, "
-        f"{(effect > 0).sum()} are better than the target's best single source, {(effect < 0).sum()} worse; the best "
+        f"Heat map of {plural(len(results.targets), 'target')} and {plural(len(columns), 'experiment')}. "
+        f"{(effect > 0).sum()} merges are better than the target's best single source, {(effect < 0).sum()} worse; the best "
         f"gains {points(np.nanmax(effect))} points, the worst changes by {points(np.nanmin(effect))}.",
         figure,
         [Choice("show", options)],
@@ -77,12 +79,12 @@ def _hover(data: RunData, target: str, column: str, title: str, value: float) ->
         return f"{target}: not in {column}"
     shown = percent(value) if title.startswith("accuracy") else f"{points(value)} points"
     own = data.results.baseline("self").loc[target]
-    return f"<b>{target}: {column}</b><br>{title.split(',')[0]}: {shown}<br>n = {own['n']:.0f}"
+    return f"<b>{target}: {column}</b><br>{title.split(',', maxsplit=1)[0]}: {shown}<br>n = {own['n']:.0f}"
 
 
 def _overview(data: RunData) -> Table:
     heads = ["merge", "supervision", "targets", "mean accuracy", "− best single (validation)", "better / worse",
-             "− best own source (oracle)", "− mean of its sources", "− ensemble"]  # fmt: skip
+             "− best own source (oracle)", "− mean of its sources", "−\u00a0ensemble"]  # fmt: skip
     rows = [
         [
             text_cell(row.title),

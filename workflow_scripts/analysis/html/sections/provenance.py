@@ -44,7 +44,11 @@ def files_beside(data: RunData) -> dict[str, str]:
     """Return the files that the report links to, with what is in them."""
     tested = {"statistics.csv": "every comparison with test and interval", "claims.csv": "the claims ledger",
               "recommendations.csv": "what to do for each target"}  # fmt: skip
-    present = {"statistics.csv": data.statistics, "claims.csv": data.claims, "recommendations.csv": data.recommendations}
+    present = {
+        "statistics.csv": data.statistics,
+        "claims.csv": data.claims,
+        "recommendations.csv": data.recommendations,
+    }
     return FILES | {name: text for name, text in tested.items() if len(present[name])}
 
 

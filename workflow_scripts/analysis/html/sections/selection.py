@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 
 from workflow_scripts.analysis.html import plotting
-from workflow_scripts.analysis.html.blocks import Plot, Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import Block, Plot, Prose, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import percent
 from workflow_scripts.analysis.selection_diagnostics import selector_overview
@@ -12,9 +12,9 @@ from workflow_scripts.analysis.selection_diagnostics import selector_overview
 def section(data: RunData) -> Section:
     """Return the section on what the selectors picked."""
     rows = selector_overview(data.diagnostics)
-    names = [" · ".join(str(row[k]) for k in ("similarity", "selector")) + f" · k={row['k']}" for row in rows]
-    observed = next((s["observed_share"] for s in data.sidecars if "observed_share" in s), {})
-    blocks = [_plot(rows, names), _table(rows, names)]
+    names = selection_names(rows)
+    observed: dict[str, float] = next((s["observed_share"] for s in data.sidecars if "observed_share" in s), {})
+    blocks: list[Block] = [_plot(rows, names), _table(rows, names)]
     if observed:
         low = min(observed, key=lambda name: observed[name])
         blocks.append(
@@ -24,6 +24,12 @@ def section(data: RunData) -> Section:
             )
         )
     return Section("selection", "Do the selectors find the right sources?", blocks)
+
+
+def selection_names(rows: list[dict]) -> list[str]:
+    """Return a name for each way of selecting, of what differs between them."""
+    varying = [k for k in ("selector", "k") if len({row[k] for row in rows}) > 1]
+    return [" · ".join([row["similarity"], *(f"k={row[k]}" if k == "k" else row[k] for k in varying)]) for row in rows]
 
 
 def _plot(rows: list[dict], names: list[str]) -> Plot:
@@ -43,14 +49,14 @@ def _plot(rows: list[dict], names: list[str]) -> Plot:
     figure = plotting.figure(
         traces,
         max(220, 38 * len(names) + 120),
-        xaxis={"title": "mean zero-shot accuracy of the sources on the target, %"},
+        xaxis={"title": "mean zero-shot accuracy, %"},
         yaxis=plotting.category_axis(order),
     )
     best, worst = rows[0], rows[-1]
     return Plot(
         "selectors", "How well the chosen sources transfer",
-        "Mean over targets of the zero-shot accuracy of the chosen sources; the diamond shows the as many best sources, "
-        "picked on the test data.",
+        "Mean over targets of the zero-shot accuracy of the chosen sources; the diamond is that of the as "
+        "many best ones, picked on the test data.",
         f"Dot plot of {len(rows)} ways of selecting. {names[0]} picks sources with {percent(best['transfer'])} on "
         f"average, {names[-1]} {percent(worst['transfer'])}; the best possible is {percent(best['best possible'])}.",
         figure,

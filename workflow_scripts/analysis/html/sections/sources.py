@@ -9,7 +9,7 @@ from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import listed, percent, plural
 from workflow_scripts.analysis.results import short_titles
 
-LEVELS = {"self": "own model", "best_zero_shot_val": "best single source (validation)"}
+BEST_SINGLE = "best_zero_shot_val"
 REST = ("method", "similarity_type", "selector", "include_target", "compatibility")
 
 
@@ -18,7 +18,7 @@ def section(data: RunData) -> Section:
     table = accuracy_by_size(data)
     sizes = sorted(set(table["k"]))
     merged = [k for k in sizes if k > 1]
-    text = "One source is the selector’s first choice, taken alone; the last point of “average_all” is every other model."
+    text = "One source is the selector’s first choice, taken alone; “average_all” averages every other model."
     if len(merged) == 1:
         text = f"This run merges {merged[0]} sources only: sweep num_languages to learn how many are best. {text}"
     return Section("sources", "How many sources?", [_plot(data, table, sizes), Prose(text)])
@@ -29,7 +29,7 @@ def accuracy_by_size(data: RunData) -> pd.DataFrame:
     results = data.results
     titles = short_titles({n: {**e, "num_languages": 0} for n, e in results.experiments.items()})
     series: dict[str, dict[int, list[str]]] = {}
-    for name, settings in results.experiments.items():
+    for name in results.experiments:
         k = int(data.details.loc[data.details["experiment"] == name, "num_sources"].median())
         series.setdefault(titles[name], {}).setdefault(k, []).append(name)
     rows = []
@@ -39,7 +39,9 @@ def accuracy_by_size(data: RunData) -> pd.DataFrame:
             smallest = sizes[min(sizes)]
             columns[1] = _mean([results.of_experiment(n, "top1")["accuracy"] for n in smallest])
         common = pd.DataFrame(columns).dropna()
-        rows += [{"series": title, "k": k, "accuracy": common[k].mean(), "targets": len(common)} for k in sorted(common)]
+        rows += [
+            {"series": title, "k": k, "accuracy": common[k].mean(), "targets": len(common)} for k in sorted(common)
+        ]
     everything = results.baseline("average_all")["accuracy"].dropna()
     if len(everything):
         k = len(results.settings["locales"]) - 1
@@ -52,34 +54,32 @@ def _mean(columns: list[pd.Series]) -> pd.Series:
 
 
 def _plot(data: RunData, table: pd.DataFrame, sizes: list[int]) -> Plot:
+    methods = {title: title.split(" · ")[0] for title in table["series"]}
+    distinct = list(dict.fromkeys(methods.values()))
+    colours = {t: plotting.PALETTE[distinct.index(m) % len(plotting.PALETTE)] for t, m in methods.items()}
     traces = [
         go.Scatter(
             x=part["k"].tolist(),
             y=(100 * part["accuracy"]).tolist(),
             name=title,
             mode="lines+markers",
-            line={"color": plotting.PALETTE[i % len(plotting.PALETTE)], "width": 2},
+            line={"color": colours[title], "width": 2},
             marker={"symbol": plotting.SYMBOLS[i % len(plotting.SYMBOLS)], "size": 9},
             hovertemplate=f"<b>{title}</b><br>%{{x}} sources: %{{y:.1f}} %<br>{part['targets'].iloc[0]} targets"
             "<extra></extra>",
         )
         for i, (title, part) in enumerate(table.groupby("series", sort=False))
     ]
-    shapes, notes = [], []
-    for name, title in LEVELS.items():
-        level = 100 * data.results.baseline(name)["accuracy"].mean()
-        shapes.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level,
-                       "line": {"dash": "dot", "width": 2, "color": plotting.GREY}})  # fmt: skip
-        notes.append({"xref": "paper", "x": 0.99, "y": level, "yanchor": "bottom", "text": title, "showarrow": False,
-                      "xanchor": "right"})  # fmt: skip
+    single = 100 * data.results.baseline(BEST_SINGLE)["accuracy"].mean()
+    own = data.results.baseline("self")["accuracy"].mean()
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": single, "y1": single,
+            "line": {"dash": "dot", "width": 2, "color": plotting.GREY}}  # fmt: skip
     figure = plotting.figure(
         traces,
         460,
         xaxis={"title": "sources", "tickvals": sizes, "range": [min(sizes) - 0.4, max(sizes) + 0.4]},
         yaxis={"title": "mean test accuracy, %"},
-        shapes=shapes,
-        annotations=notes,
-        legend={"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0},
+        shapes=[line],
     )
     best = table.loc[table["accuracy"].idxmax()]
     rows = [
@@ -92,7 +92,9 @@ def _plot(data: RunData, table: pd.DataFrame, sizes: list[int]) -> Plot:
         for row in table.itertuples()
     ]
     return Plot(
-        "by-size", "Mean accuracy by number of sources", "Means over targets; the intervals are in the section above.",
+        "by-size", "Mean accuracy by number of sources", f"Means over targets, colours are methods. Dotted: the best single source chosen on validation data "
+        f"({single:.1f} %); own models average {percent(own)}. Differences with their intervals are in the section "
+        "“Did merging pay?”.",
         f"Lines of mean accuracy for {listed([str(k) for k in sizes])} sources. The highest mean, "
         f"{percent(best['accuracy'])}, is that of {best['series']} with {plural(int(best['k']), 'source')}.",
         figure,

@@ -35,7 +35,9 @@ def _plot(data: RunData) -> Plot:
     others = pd.DataFrame(
         {n: data.results.of_experiment(n)["accuracy"].reindex(fair.index) - fair for n in data.results.experiments}
     )
-    views = {title: ({"x": [_repeated(x, others), x.tolist()]}, {}) for title, x in found.items()}
+    views: dict[str, tuple[dict, dict]] = {
+        title: ({"x": [_repeated(x, others), x.tolist()]}, {}) for title, x in found.items()
+    }
     x = next(iter(found.values()))
     traces = [
         go.Scatter(
@@ -63,13 +65,14 @@ def _plot(data: RunData) -> Plot:
     figure = plotting.figure(
         traces,
         480,
-        xaxis={"title": "ZS/self: best single source ÷ own model"},
-        yaxis={"title": "merge − best single source, points", "zeroline": True, "zerolinewidth": 2},
+        xaxis={"title": "ZS/self"},
+        yaxis={"title": "merge − single, points", "zeroline": True, "zerolinewidth": 2},
         shapes=[{"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": THRESHOLD, "x1": THRESHOLD, "line": grey}],
     )
     below, above = effect[x < THRESHOLD], effect[x >= THRESHOLD]
     return Plot(
         "zs-scatter", "Improvement by ratio of zero-shot to own accuracy",
+        "ZS/self is the best single source’s accuracy divided by the own model’s. "
         "The dotted line is the older study’s rule: merge left of it. Read a slope with care where both axes use the "
         "test data: a single source that is lucky there moves its target to the right and down at once.",
         f"Scatter plot. With ZS/self below {THRESHOLD} ({len(below)} targets) the chosen merge changes accuracy by "
