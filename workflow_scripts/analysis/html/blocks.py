@@ -131,6 +131,6 @@ def number_cell(show: str | Markup, value: Any) -> Cell:
     return Cell(show, float(value) if known else float("-inf"))
 
 
-def by_number(rows: Sequence[Sequence[Cell]], column: int, descending: bool = False) -> list[Sequence[Cell]]:
+def by_number(rows: list[list[Cell]], column: int, descending: bool = False) -> list[list[Cell]]:
     """Return rows ordered by the numbers of a column."""
     return sorted(rows, key=lambda cells: float(cells[column].sort or 0), reverse=descending)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 # Okabe and Ito's hues, each dark and light enough for a contrast of 3:1 on white and on the dark theme's paper.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C7A00", "#7A6FD0", "#808080", "#B0703C")
+PALETTE = ("#1784C7", "#D55E00", "#009E73", "#CC79A7", "#8C7A00", "#7A6FD0", "#808080", "#B0703C")
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star", "hexagon")
 BETTER_IS_ORANGE, SEQUENTIAL = "PuOr_r", "Viridis"
 GREY = "#808080"

@@ -12,7 +12,7 @@ from workflow_scripts.analysis.html.confusion import ConfusionMap, confusion_map
 from workflow_scripts.analysis.html.examples import Changes, changes
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.sections.effects import BASELINE
-from workflow_scripts.analysis.html.sections.first import recommendation_cells
+from workflow_scripts.analysis.html.sections.first import RECOMMENDED, recommendation_cells
 from workflow_scripts.analysis.html.text import percent, percent_interval, points_interval
 
 LEVELS = {
@@ -88,9 +88,9 @@ def _advice(data: RunData, target: str) -> Table | None:
     rows = data.recommendations[data.recommendations["target"] == target]
     if rows.empty:
         return None
-    heads = ["advice", "what", "expected accuracy [95 %]", "confidence", "needs", "why"]
-    cells = [recommendation_cells(data, row, link=False)[2:] for _, row in rows.iterrows()]
-    return Table("Advice by what one has of the target", heads, cells)
+    heads = ["what one has", *RECOMMENDED[1:]]
+    cells = [[text_cell(row["tier"]), *recommendation_cells(data, row)] for _, row in rows.iterrows()]
+    return Table("Advice by the supervision that one has", heads, cells)
 
 
 def _levels(data: RunData, target: str) -> Table:

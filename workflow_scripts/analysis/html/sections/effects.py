@@ -5,6 +5,7 @@ import pandas as pd
 from workflow_scripts.analysis.html import plotting
 from workflow_scripts.analysis.html.blocks import (
     Block,
+    Cell,
     Choice,
     Folded,
     Plot,
@@ -29,11 +30,13 @@ def section(data: RunData) -> Section:
         primary = data.statistics[data.statistics["family"] == "primary"]
         blocks += [_explanation(data)]
         if len(primary):
-            blocks += [_tests(primary, "Primary comparisons: one per level of supervision, corrected together (Holm)")]
+            blocks += [
+                _tests(data, primary, "Primary comparisons: one per level of supervision, corrected together (Holm)")
+            ]
         across = data.statistics[(data.statistics["family"] == "exploratory") & (data.statistics["target"] == "")]
         if len(across):
             title = "Exploratory comparisons across targets, corrected for their number (Benjamini–Hochberg)"
-            blocks += [Folded(f"{title}: {len(across)}", [_tests(across, title, filtered=True)])]
+            blocks += [Folded(f"{title}: {len(across)}", [_tests(data, across, title, filtered=True)])]
     return Section("effects", "Did merging pay?", blocks)
 
 
@@ -53,20 +56,22 @@ def _explanation(data: RunData) -> Prose:
     return Prose(text)
 
 
-def _tests(rows: pd.DataFrame, caption: str, filtered: bool = False) -> Table:
-    heads = ["comparison", "supervision", "experiment", "effect [95 %], points", "targets", "p", "p adjusted",
+def _tests(data: RunData, rows: pd.DataFrame, caption: str, filtered: bool = False) -> Table:
+    heads = ["comparison", "supervision", "merge", "effect [95 %], points", "targets", "p", "p adjusted",
              "detectable", "better / worse (chance)", "verdict"]  # fmt: skip
-    return Table(caption, heads, [_test_cells(row) for _, row in rows.iterrows()], filtered=filtered)
+    return Table(
+        caption, heads, [_test_cells(row, data.results.titles) for _, row in rows.iterrows()], filtered=filtered
+    )
 
 
-def _test_cells(row: pd.Series) -> list:
+def _test_cells(row: pd.Series, titles: dict[str, str]) -> list[Cell]:
     chance = "" if pd.isna(row["improved_chance_low"]) else (
         f" ({number(row['improved_chance_low'])}–{number(row['improved_chance_high'])})"
     )  # fmt: skip
     return [
         text_cell(row["contrast"]),
         text_cell(row["tier"]),
-        text_cell(row["experiment"]),
+        text_cell(titles.get(row["experiment"], row["experiment"])),
         number_cell(points_interval(row["effect"], row["low"], row["high"]), row["effect"]),
         number_cell(number(row["targets"]), row["targets"]),
         number_cell(p_value(row["p"]), row["p"]),

@@ -20,6 +20,7 @@ from workflow_scripts.analysis.html.text import (
 )
 
 PRIMARY_TIER = "labelled validation"
+RECOMMENDED = ["language", "advice", "best option", "expected accuracy [95 %]", "below own model", "confidence", "why"]
 ADVICE = {
     "merge": "merge for {}",
     "single source": "take a single source for {}",
@@ -142,23 +143,39 @@ def _recommendations(data: RunData) -> Table | None:
     rows = primary_rows(data)
     if rows.empty:
         return None
-    heads = ["target", "language", "advice", "what", "expected accuracy [95 %]", "confidence", "needs", "why"]
+    heads = ["target", *RECOMMENDED]
     order = {target: i for i, target in enumerate(data.results.targets)}
     ordered = rows.sort_values("target", key=lambda column: column.map(order))
-    caption = "What to do for each target. Chosen on validation data, expected accuracy judged on test data."
-    return Table(caption, heads, [recommendation_cells(data, row) for _, row in ordered.iterrows()], filtered=True)
+    caption = (
+        f"What to do for each target with {listed(list(dict.fromkeys(rows['tier'])))} data and without training data. "
+        "Chosen on validation data, expected accuracy judged on test data. Other levels of supervision: on its page."
+    )
+    cells = [
+        [
+            Cell(target_link(row["target"]), row["target"]),
+            text_cell(row["language"]),
+            *recommendation_cells(data, row),
+        ]
+        for _, row in ordered.iterrows()
+    ]
+    return Table(caption, heads, cells, filtered=True)
 
 
-def recommendation_cells(data: RunData, row: pd.Series, link: bool = True) -> list[Cell]:
-    """Return the cells of one recommendation."""
+def recommendation_cells(data: RunData, row: pd.Series) -> list[Cell]:
+    """Return the cells of one recommendation; their heads are `RECOMMENDED` without the language."""
     accuracy = percent_interval(row["expected_accuracy"], row["low"], row["high"])
     return [
-        Cell(target_link(row["target"]) if link else row["target"], row["target"]),
-        text_cell(row["language"]),
         Cell(chip(row["advice"]), row["advice"]),
         text_cell(data.results.titles.get(row["what"], row["what"])),
         number_cell(accuracy, row["expected_accuracy"]),
+        number_cell(points(row["gap_to_self"]).lstrip("+"), row["gap_to_self"]),
         text_cell(row["confidence"]),
-        text_cell(row["tier"]),
-        text_cell(row["reason"]),
+        text_cell(with_titles(data, row["reason"])),
     ]
+
+
+def with_titles(data: RunData, text: str) -> str:
+    """Return a text with the titles of experiments in the place of their names."""
+    for name in sorted(data.results.titles, key=len, reverse=True):
+        text = text.replace(name, data.results.titles[name])
+    return text

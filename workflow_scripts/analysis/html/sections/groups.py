@@ -31,7 +31,7 @@ def _plot(data: RunData) -> Plot:
         x=effect.tolist(),
         y=first,
         mode="markers",
-        marker={"size": 11, "color": plotting.PALETTE[0], "opacity": 0.75},
+        marker={"size": 11, "color": plotting.PALETTE[0]},
         text=[f"{data.language(t)['language']} ({t})" for t in effect.index],
         hovertemplate="<b>%{text}</b><br>%{y}<br>%{x:+.1f} points<extra></extra>",
     )

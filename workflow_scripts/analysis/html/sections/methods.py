@@ -51,8 +51,8 @@ def _matrix(data: RunData) -> Plot:
         "matrix", "Every merge on every target",
         "Merges from left to right by mean accuracy. Purple: the merge is worse, orange: better.",
         f"Heat map of {plural(len(results.targets), 'target')} and {plural(len(columns), 'experiment')}. "
-        f"{(effect > 0).sum()} merges are better than the target's best single source, {(effect < 0).sum()} worse; the best "
-        f"gains {points(np.nanmax(effect))} points, the worst changes by {points(np.nanmin(effect))}.",
+        f"{(effect > 0).sum()} merges are better than the target's best single source, {(effect < 0).sum()} worse; "
+        f"the best gains {points(np.nanmax(effect))} points, the worst changes by {points(np.nanmin(effect))}.",
         figure,
         [Choice("show", options)],
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """When does merging help: the predictor, and what following it or simpler policies would cost."""
 
+import re
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -7,7 +9,17 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from workflow_scripts.analysis.html import plotting
-from workflow_scripts.analysis.html.blocks import Block, Folded, Plot, Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import (
+    Block,
+    Choice,
+    Folded,
+    Plot,
+    Prose,
+    Section,
+    Table,
+    number_cell,
+    text_cell,
+)
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import (
     number,
@@ -17,17 +29,20 @@ from workflow_scripts.analysis.html.text import (
     points,
     points_interval,
 )
+from workflow_scripts.selection.plan import TIERS
 
 Part = dict[str, Any]
+START = "labelled validation"
 
 
 def section(data: RunData) -> Section:
     """Return the section on the predictor, empty where the run has none."""
-    tiers: dict[str, Part] = data.predictor.get("tiers", {})
+    found: dict[str, Part] = data.predictor.get("tiers", {})
+    tiers = {tier: found[tier] for tier in TIERS if tier in found}
     if not tiers:
         return Section("predictor", "Predictor", [])
     blocks: list[Block] = [_introduction(data), _regret(tiers)]
-    blocks += [Prose(Markup("<b>{}.</b> {}").format(tier, part["statement"])) for tier, part in tiers.items()]
+    blocks += [_statement(tier, part["statement"]) for tier, part in tiers.items()]
     blocks.append(Folded("All policies", [_policies(tier, part) for tier, part in tiers.items()]))
     learnt = {tier: part for tier, part in tiers.items() if part["predictor"]}
     if learnt:
@@ -52,42 +67,59 @@ def _introduction(data: RunData) -> Prose:
 
 
 def _regret(tiers: dict[str, Part]) -> Plot:
-    traces = []
-    names = list(dict.fromkeys(row["policy"] for part in tiers.values() for row in part["policies"]))
-    for i, (tier, part) in enumerate(tiers.items()):
-        rows = part["policies"]
-        value = [100 * row["regret"]["value"] for row in rows]
-        low, high = ([_scaled(row["regret"][k]) for row in rows] for k in ("low", "high"))
-        traces.append(
-            go.Scatter(
-                x=value,
-                y=[row["policy"] for row in rows],
-                name=tier,
-                mode="markers",
-                marker={"size": 10, "color": plotting.PALETTE[i], "symbol": plotting.SYMBOLS[i]},
-                error_x={"type": "data", "symmetric": False, "thickness": 2, "width": 4,
-                         "array": [h - v for h, v in zip(high, value, strict=True)],
-                         "arrayminus": [v - w for w, v in zip(low, value, strict=True)]},
-                text=[f"{row['description']}<br>merges {percent(row['merges'], 0)} of the targets" for row in rows],
-                hovertemplate=f"<b>%{{y}}</b> ({tier})<br>regret %{{x:.1f}} points<br>%{{text}}<extra></extra>",
-            )
-        )  # fmt: skip
+    views = {tier: _view(part) for tier, part in tiers.items()}
+    start = START if START in views else next(iter(views))
+    first, order = views[start][0], views[start][1]["yaxis.categoryarray"]
+    trace = go.Scatter(
+        x=first["x"][0],
+        y=first["y"][0],
+        text=first["text"][0],
+        mode="markers",
+        marker={"size": 11, "color": plotting.PALETTE[0]},
+        error_x={"type": "data", "symmetric": False, "thickness": 2, "width": 4, "array": first["error_x.array"][0],
+                 "arrayminus": first["error_x.arrayminus"][0]},
+        hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
     figure = plotting.figure(
-        traces,
-        max(280, (18 * len(tiers) + 26) * len(names) + 110),
+        [trace],
+        max(240, 40 * len(order) + 90),
         xaxis={"title": "regret, percentage points", "zeroline": True, "zerolinewidth": 2},
-        yaxis=plotting.category_axis(names, autorange="reversed"),
-        scattermode="group",
+        yaxis=plotting.category_axis(order),
     )
     best = {tier: part["policies"][0] for tier, part in tiers.items()}
-    said = "; ".join(f"{tier}: {row['policy']}, {points(row['regret']['value'])}" for tier, row in best.items())
+    said = "; ".join(f"{tier}: {row['policy']}, {_interval(row['regret'])}" for tier, row in best.items())
     return Plot(
         "regret", "What each policy loses",
-        "Left is better. Bars: 95 % intervals over targets. A level of supervision has the policies that it allows; "
-        "each level is judged on its own merges, so compare policies within one level.",
-        f"Dot plot of regret by policy. The policy that loses least, by supervision: {said} points.",
+        "Left is better; below 0 a policy does better than hindsight on half of the data. Bars: 95 % intervals over "
+        "targets. Each level of supervision is judged on the merges and the policies that it allows.",
+        f"Dot plot of regret by policy. The policy that loses least, in points, by supervision: {said}.",
         figure,
+        [Choice("supervision", {tier: views[tier] for tier in sorted(views, key=lambda name: name != start)})],
     )  # fmt: skip
+
+
+def _view(part: Part) -> tuple[dict[str, Any], dict[str, Any]]:
+    rows = part["policies"]
+    value, low, high = ([_scaled(row["regret"][k]) for row in rows] for k in ("value", "low", "high"))
+    hover = [
+        f"<b>{row['policy']}</b><br>regret {_interval(row['regret'])} points<br>merges for {percent(row['merges'], 0)} of "
+        f"the targets<br>{'<br>'.join(textwrap.wrap(row['description'], 60))}"
+        for row in rows
+    ]
+    return {
+        "x": [value],
+        "y": [[row["policy"] for row in rows]],
+        "text": [hover],
+        "error_x.array": [[h - v for h, v in zip(high, value, strict=True)]],
+        "error_x.arrayminus": [[v - w for w, v in zip(low, value, strict=True)]],
+    }, {"yaxis.categoryarray": [row["policy"] for row in rows][::-1]}
+
+
+def _statement(tier: str, text: str) -> Prose:
+    """Return what the predictor's file says of a tier, its code marks as HTML."""
+    text = re.sub(r"-(?=\d)", "−", text)
+    parts = [Markup("<b>{}</b>").format(p) if i % 2 else Markup.escape(p) for i, p in enumerate(text.split("`"))]
+    return Prose(Markup("Supervision {}: {}").format(tier, Markup("").join(parts)))
 
 
 def _scaled(value: float | None) -> float:

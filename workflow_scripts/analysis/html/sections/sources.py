@@ -92,7 +92,8 @@ def _plot(data: RunData, table: pd.DataFrame, sizes: list[int]) -> Plot:
         for row in table.itertuples()
     ]
     return Plot(
-        "by-size", "Mean accuracy by number of sources", f"Means over targets, colours are methods. Dotted: the best single source chosen on validation data "
+        "by-size", "Mean accuracy by number of sources",
+        "Means over targets, colours are methods. Dotted: the best single source chosen on validation data "
         f"({single:.1f} %); own models average {percent(own)}. Differences with their intervals are in the section "
         "“Did merging pay?”.",
         f"Lines of mean accuracy for {listed([str(k) for k in sizes])} sources. The highest mean, "
