@@ -72,6 +72,7 @@ rule figure:
 rule html_report:
     input:
         **RESULTS,
+        details=rules.report_tables.output.details,
         diagnostics=rules.report_tables.output.diagnostics,
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         tables=ancient(expand(P.examples, locale=LOCALES, split="test")),

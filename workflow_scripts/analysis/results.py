@@ -62,15 +62,18 @@ class Results:
         names = self.systems["system"].unique()
         return sorted(name for name in names if name.startswith(f"{SEED_SOUP}_"))
 
+    @cached_property
+    def _tables(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """The mean rows of each (experiment, system), indexed by target."""
+        return {key: rows.set_index("target") for key, rows in self.mean.groupby(["experiment", "system"])}
+
     def baseline(self, name: str) -> pd.DataFrame:
         """Return a baseline's mean rows, indexed by target."""
-        rows = self.mean[(self.mean["system"] == name) & (self.mean["experiment"] == "")]
-        return rows.set_index("target").reindex(self.targets)
+        return self.of_experiment("", name).reindex(self.targets)
 
     def of_experiment(self, experiment: str, system: str = "merge") -> pd.DataFrame:
         """Return the mean rows of a merge, or of a baseline among its sources, indexed by target."""
-        rows = self.mean[(self.mean["system"] == system) & (self.mean["experiment"] == experiment)]
-        return rows.set_index("target")
+        return self._tables.get((experiment, system), self.mean.iloc[:0].set_index("target"))
 
     @cached_property
     def titles(self) -> dict[str, str]:

@@ -29,8 +29,8 @@ class RunData:
     results : Results
     chosen : dict of str to str
         Target → the experiment that `chosen_merges` takes.
-    diagnostics : DataFrame
-        `selection_diagnostics`.
+    details, diagnostics : DataFrame
+        `tables.merge_details`, `selection_diagnostics`.
     similarities : dict of str to DataFrame
         Similarity type → matrix (rows = target, columns = source), mean over seeds.
     cells : DataFrame
@@ -52,6 +52,7 @@ class RunData:
 
     results: Results
     chosen: dict[str, str]
+    details: pd.DataFrame
     diagnostics: pd.DataFrame
     similarities: dict[str, pd.DataFrame]
     cells: pd.DataFrame
@@ -66,14 +67,14 @@ class RunData:
     predictor: dict[str, Any]
 
     @cached_property
-    def details(self) -> pd.DataFrame:
-        """One row per merge and seed."""
-        return tables.merge_details(self.results)
-
-    @cached_property
     def overview(self) -> pd.DataFrame:
         """One row per experiment."""
         return tables.experiment_overview(self.results, self.details)
+
+    @cached_property
+    def _compared(self) -> dict[tuple[str, str, str], pd.Series]:
+        rows = self.statistics[self.statistics["system"] == "merge"]
+        return {(row["baseline"], row["experiment"], row["target"]): row for _, row in rows.iterrows()}
 
     @cached_property
     def tiers(self) -> dict[str, str]:
@@ -86,14 +87,7 @@ class RunData:
 
     def effect(self, baseline: str, experiment: str, target: str = "") -> pd.Series | None:
         """Return the comparison of an experiment's merge with a baseline, on one target or across all."""
-        table = self.statistics
-        found = table[
-            (table["baseline"] == baseline)
-            & (table["experiment"] == experiment)
-            & (table["target"] == target)
-            & (table["system"] == "merge")
-        ]
-        return None if found.empty else found.iloc[0]
+        return self._compared.get((baseline, experiment, target))
 
 
 def chosen_merges(results: Results) -> dict[str, str]:
@@ -124,7 +118,8 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     return RunData(
         results=results,
         chosen=chosen,
-        diagnostics=pd.read_csv(inputs["diagnostics"], keep_default_na=False, na_values=[""]),
+        details=_table(inputs["details"], []),
+        diagnostics=_table(inputs["diagnostics"], []),
         similarities=_mean_matrices(settings["measures"], seeds, inputs["similarities"]),
         cells=read_cells(rows, examples),
         examples=examples,

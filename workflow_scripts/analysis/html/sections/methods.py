@@ -65,8 +65,9 @@ def _trace(data: RunData, title: str, values: np.ndarray, columns: list[str]) ->
     else:
         limit = float(np.nanmax(np.abs(100 * values))) or 1.0
         look = {"colorscale": plotting.BETTER_IS_ORANGE, "zmin": -limit, "zmax": limit}
+    sizes = results.baseline("self")["n"]
     hover = [
-        [_hover(data, target, column, title, values[i, j]) for j, column in enumerate(columns)]
+        [_hover(f"{target}: {column}", title, values[i, j], sizes[target]) for j, column in enumerate(columns)]
         for i, target in enumerate(results.targets)
     ]
     trace = plotting.heat_map((100 * values).round(2).tolist(), results.targets, columns, hover, unit="", **look)
@@ -74,12 +75,11 @@ def _trace(data: RunData, title: str, values: np.ndarray, columns: list[str]) ->
     return made
 
 
-def _hover(data: RunData, target: str, column: str, title: str, value: float) -> str:
+def _hover(cell: str, title: str, value: float, n: int) -> str:
     if np.isnan(value):
-        return f"{target}: not in {column}"
+        return f"{cell} is not in this run"
     shown = percent(value) if title.startswith("accuracy") else f"{points(value)} points"
-    own = data.results.baseline("self").loc[target]
-    return f"<b>{target}: {column}</b><br>{title.split(',', maxsplit=1)[0]}: {shown}<br>n = {own['n']:.0f}"
+    return f"<b>{cell}</b><br>{title.split(',', maxsplit=1)[0]}: {shown}<br>n = {n:.0f}"
 
 
 def _overview(data: RunData) -> Table:

@@ -24,7 +24,16 @@ function draw(plot) {
 const plots = all(".plot");
 const seen = new IntersectionObserver(found => found.filter(e => e.isIntersecting).forEach(e => draw(e.target)), {rootMargin: "300px"});
 plots.forEach(plot => seen.observe(plot));
-addEventListener("hashchange", () => dispatchEvent(new Event("resize")));
+
+function route() {  // a place within a target's page opens that page
+  const place = document.getElementById(location.hash.slice(1)), page = place?.closest(".view");
+  all(".view.open").forEach(view => view.classList.remove("open"));
+  page?.classList.add("open");
+  place?.scrollIntoView();
+  dispatchEvent(new Event("resize"));  // for plots that were drawn while hidden
+}
+addEventListener("hashchange", route);
+if (location.hash) route();
 addEventListener("beforeprint", () => plots.forEach(draw));
 
 all("table").forEach(table => {
