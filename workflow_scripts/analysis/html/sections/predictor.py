@@ -102,8 +102,8 @@ def _view(part: Part) -> tuple[dict[str, Any], dict[str, Any]]:
     rows = part["policies"]
     value, low, high = ([_scaled(row["regret"][k]) for row in rows] for k in ("value", "low", "high"))
     hover = [
-        f"<b>{row['policy']}</b><br>regret {_interval(row['regret'])} points<br>merges for {percent(row['merges'], 0)} of "
-        f"the targets<br>{'<br>'.join(textwrap.wrap(row['description'], 60))}"
+        f"<b>{row['policy']}</b><br>regret {_interval(row['regret'])} points<br>merges for "
+        f"{percent(row['merges'], 0)} of the targets<br>{'<br>'.join(textwrap.wrap(row['description'], 60))}"
         for row in rows
     ]
     return {
