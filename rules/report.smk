@@ -90,7 +90,7 @@ rule html_report:
             category="Report",
         ),
     log:
-        log_path("report", "html"),
+        log_path("html_report", "report"),
     localrule: True
     conda:
         ENVIRONMENT

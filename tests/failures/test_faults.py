@@ -31,6 +31,7 @@ STAGES = {
     "compare_systems": r"report/statistics\.csv$",
     "check_claims": r"report/claims\.csv$",
     "report": r"report/merge_details\.csv$",
+    "html_report": r"report/report\.html$",
     "figure": r"report/nxn_heatmap\.png$",
 }
 CONFIG = local_config(LOCALES)

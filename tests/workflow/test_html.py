@@ -1,0 +1,91 @@
+"""The HTML report of the tiny run is valid: no broken link, every figure described, ids unique, foreign text marked."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+from plotly.offline import get_plotlyjs
+
+from tests.conftest import preset
+
+LOCALES = preset("tiny")["locales"]
+
+
+@pytest.fixture(scope="module")
+def text(tiny_run: Path) -> str:
+    """The report without the plotting library's own code."""
+    found = (tiny_run / "results/tiny/report/report.html").read_text(encoding="utf-8")
+    library = get_plotlyjs()
+    assert library in found
+    return found.replace(library, "")
+
+
+@pytest.fixture(scope="module")
+def document(text: str) -> Any:
+    parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+    root = parser.parse(text)
+    assert not parser.errors, parser.errors[:5]
+    return root
+
+
+def described(element: Element) -> bool:
+    return bool(element.get("aria-label") or element.get("alt") or element.get("aria-labelledby"))
+
+
+def test_ids_are_unique(document: Any) -> None:
+    ids = Counter(e.get("id") for e in document.iter() if e.get("id"))
+    assert len(ids) > 20 and not [name for name, count in ids.items() if count > 1]
+
+
+def test_no_link_is_broken(document: Any, tiny_run: Path) -> None:
+    ids = {e.get("id") for e in document.iter()}
+    links = [e.get("href") for e in document.iter("a")]
+    folder = tiny_run / "results/tiny/report"
+    inside = [link for link in links if link.startswith("#")]
+    beside = [link for link in links if not link.startswith("#")]
+    assert len(inside) > 20 and "report.md" in beside
+    assert not [link for link in inside if unquote(link[1:]) not in ids]
+    assert not [link for link in beside if not (folder / link).is_file()]
+    labelled = [e.get("aria-labelledby") for e in document.iter() if e.get("aria-labelledby")]
+    assert not [name for name in labelled if name not in ids]
+
+
+def test_every_figure_has_alternative_text_and_every_field_a_label(document: Any) -> None:
+    drawn = [e for e in document.iter() if e.tag.endswith("svg") or e.tag == "img" or e.get("role") == "img"]
+    assert len(drawn) > 20 and all(described(e) for e in drawn)
+    assert all(figure.find("figcaption") is not None for figure in document.iter("figure"))
+    assert all("".join(table.find("caption").itertext()).strip() for table in document.iter("table"))
+    parents = {child: parent for parent in document.iter() for child in parent}
+    assert all(parents[e].tag == "label" for tag in ("select", "input") for e in document.iter(tag))
+
+
+def test_sentences_say_their_language(document: Any) -> None:
+    sentences = [e for e in document.iter("span") if e.get("class") == "sentence"]
+    assert {e.get("lang") for e in sentences} <= set(LOCALES) and all(e.get("dir") for e in sentences)
+
+
+def test_every_target_has_a_page_with_its_parts(document: Any) -> None:
+    pages = {e.get("id"): e for e in document.iter("article")}
+    assert set(pages) == {f"target-{name}" for name in LOCALES}
+    for name, page in pages.items():
+        ids = {e.get("id") for e in page.iter()}
+        assert {f"{name}-{part}" for part in ("sources", "merges", "intents", "examples")} <= ids
+        assert len(list(page.iter("table"))) >= 4
+
+
+def test_sections_come_in_their_order(document: Any) -> None:
+    found = [e.get("id") for e in document.iter("section") if e.get("id")]
+    order = ["transfer", "effects", "methods", "sources", "selection", "zero-shot", "groups"]
+    assert found[: len(order)] == order and found[-2:] == ["cost", "provenance"]
+
+
+def test_it_is_honest_and_complete(text: str) -> None:
+    visible = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
+    visible = re.sub(r"<[^>]+>", " ", visible)
+    assert "One seed: descriptive" in visible and "oracle" in visible
+    assert not re.search(r"\b(nan|None|inf)\b", visible), "a number that is not known is a dash"
