@@ -52,7 +52,7 @@ onstart:
 
 
 onsuccess:
-    print(f"\nThe report: {P.report}/report.html")
+    print_summary()
 
 
 onerror:

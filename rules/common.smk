@@ -9,6 +9,7 @@ import sys
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from workflow_scripts.core.batch_errors import batch_system_errors
 from workflow_scripts.core.digests import digest_of_files
@@ -16,6 +17,7 @@ from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
+from workflow_scripts.core.stage_progress import follow_stages
 from workflow_scripts.core.study import (
     COSINES,
     checkpoint_files,
@@ -36,6 +38,9 @@ try:
     S = load_study(config)
 except XlmergeError as error:
     raise WorkflowError(f"xlmerge: {error}") from None
+
+if workflow.is_main_process:
+    follow_stages(S, logger)
 
 P = S.paths
 LOCALES = S.run.locales
@@ -122,6 +127,13 @@ def hold_run_lock():
             f"xlmerge: warning: {P.lock} cannot be locked ({error}): start no second Snakemake on this run",
             file=sys.stderr,
         )
+
+
+def print_summary():
+    """What a finished run found, and where the report is."""
+    report, summary = Path(P.report, "report.html"), Path(P.report, "summary.txt")
+    if report.is_file() and summary.is_file():
+        print(f"\n{summary.read_text(encoding='utf-8')}\nThe report: {report}")
 
 
 def template_digest(folder=""):

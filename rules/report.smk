@@ -89,6 +89,7 @@ rule html_report:
             caption="../workflow_scripts/analysis/captions/report.rst",
             category="Report",
         ),
+        summary=f"{P.report}/summary.txt",
     log:
         log_path("html_report", "report"),
     localrule: True

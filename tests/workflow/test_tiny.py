@@ -14,7 +14,8 @@ from workflow_scripts.analysis.statistics import comparison
 
 LOCALES = preset("tiny")["locales"]
 REPORT = {
-    "report.md", "report.html", "cross_lingual_summary.csv", "merge_details.csv", "key_performance_comparison.png",
+    "report.md", "report.html", "summary.txt",
+    "cross_lingual_summary.csv", "merge_details.csv", "key_performance_comparison.png",
     "merge_improvement_analysis.png", "zero_shot_comparison.png", "nxn_heatmap.png", "selection_diagnostics.csv",
     "statistics.csv", "statistics.json", "claims.csv",
     "predictor.json", "recommendations.csv",

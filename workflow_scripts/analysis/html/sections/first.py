@@ -48,11 +48,11 @@ class FirstScreen:
 def first_screen(data: RunData) -> FirstScreen:
     """Return the first screen."""
     answer = [_levels(data), _difference(data), _advice(data)]
-    return FirstScreen(_what_was_run(data), _bars(data), answer, _recommendations(data))
+    return FirstScreen(_what_was_run(data), mean_accuracies(data), answer, _recommendations(data))
 
 
-def _bars(data: RunData) -> list[dict[str, object]]:
-    """Return mean accuracies over targets, the highest first."""
+def mean_accuracies(data: RunData) -> list[dict[str, object]]:
+    """Return mean accuracies over targets, the highest first: ``title``, ``value``, ``shown``, ``kind``."""
     chosen, fair = chosen_and_fair(data)
     means = [("own model", data.results.baseline("self")["accuracy"].mean(), ""),
              ("merge chosen on validation", chosen.mean(), "merge"),
@@ -178,4 +178,4 @@ def with_titles(data: RunData, text: str) -> str:
     """Return a text with the titles of experiments in the place of their names."""
     for name in sorted(data.results.titles, key=len, reverse=True):
         text = text.replace(name, data.results.titles[name])
-    return text
+    return text.replace(" %", "\u202f%")
