@@ -131,9 +131,9 @@ def hold_run_lock():
 
 def print_summary():
     """What a finished run found, and where the report is."""
-    report, summary = Path(P.report, "report.html"), Path(P.report, "summary.txt")
-    if report.is_file() and summary.is_file():
-        print(f"\n{summary.read_text(encoding='utf-8')}\nThe report: {report}")
+    page, summary = Path(P.report, "report.html"), Path(P.report, "summary.txt")
+    if page.is_file() and summary.is_file():
+        print(f"\n{summary.read_text(encoding='utf-8')}\nThe report: {page}")
 
 
 def template_digest(folder=""):

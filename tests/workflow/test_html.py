@@ -8,10 +8,11 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 import html5lib
+import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
-from tests.conftest import preset
+from tests.conftest import preset, snakemake, succeeded
 
 LOCALES = preset("tiny")["locales"]
 
@@ -89,3 +90,17 @@ def test_it_is_honest_and_complete(text: str) -> None:
     visible = re.sub(r"<[^>]+>", " ", visible)
     assert "One seed: descriptive" in visible and "oracle" in visible
     assert not re.search(r"\b(nan|None|inf)\b", visible), "a number that is not known is a dash"
+
+
+def test_the_terminal_has_the_answer_and_a_dry_run_stays_clean(tiny_copy: Path) -> None:
+    (tiny_copy / "results/tiny/report/report.html").unlink()
+    dry = succeeded(snakemake(tiny_copy, preset("tiny"), "--dry-run"))
+    assert "✓" not in dry and "The report:" not in dry
+    text = succeeded(snakemake(tiny_copy, preset("tiny")))
+    assert "tiny: 3 targets, 4 experiments, 12 merges, 1 seed" in text and "one seed" in text
+    assert "The report: results/tiny/report/report.html" in text and "✓" not in text, "no stage had anything to do"
+    matrix = tiny_copy / "results/tiny/nxn/evaluation_matrix.csv"
+    own = pd.read_csv(matrix, index_col=0).to_numpy().diagonal().mean()
+    matrix.unlink()
+    told = succeeded(snakemake(tiny_copy, preset("tiny")))
+    assert f"✓ transfer: mean self accuracy {100 * own:.1f} %" in told

@@ -10,9 +10,10 @@ from workflow_scripts.analysis.html.sections.first import (
     primary_contrast,
     primary_rows,
 )
-from workflow_scripts.analysis.html.text import plural, points_interval
+from workflow_scripts.analysis.html.text import number, plural, points_interval
 
 WIDTH = 44
+MOST_NAMED = 12  # targets
 
 
 def terminal_summary(data: RunData) -> str:
@@ -21,20 +22,12 @@ def terminal_summary(data: RunData) -> str:
     head = (
         f"{results.settings['run']}: {plural(len(results.targets), 'target')}, "
         f"{plural(len(results.experiments), 'experiment')}, {plural(len(data.details), 'merge')}, "
-        f"{plural(len(results.settings['seeds']), 'seed')}"
+        f"{plural(len(results.settings['seeds']), 'seed')}; mean accuracy over targets on "
+        f"{number(results.baseline('self')['n'].sum())} test sentences:"
     )
     levels = [_line(str(level["title"]), level["shown"]) for level in mean_accuracies(data)]
-    parts = [
-        head,
-        "",
-        "mean test accuracy over targets",
-        *levels,
-        "",
-        *_difference(data),
-        *_advice(data),
-        *_claims(data),
-    ]
-    return "\n".join(parts).replace("\u202f", " ").rstrip() + "\n"
+    lines = [head, *levels, *_difference(data), *_advice(data), *_claims(data)]
+    return "\n".join(lines).replace("\u202f", " ") + "\n"
 
 
 def _line(title: str, value: Any) -> str:
@@ -50,13 +43,23 @@ def _difference(data: RunData) -> list[str]:
         f"merge − best single source: {points_interval(difference.mean(), low, high)} points; "
         f"better for {(difference > 0).sum()}, worse for {(difference < 0).sum()} targets"
     ]
-    return lines if tested is None else [*lines, f"  {VERDICTS[tested['verdict']]}"]
+    if tested is not None:
+        lines.append(f"  {VERDICTS[tested['verdict']]}")
+    elif data.results.one_seed:
+        lines.append("  one seed: descriptive")
+    return lines
 
 
 def _advice(data: RunData) -> list[str]:
     rows = primary_rows(data)
-    lines = [f"  {advice}: {', '.join(part['target'])}" for advice, part in rows.groupby("advice")] if len(rows) else []
-    return ["advice (labelled validation data at hand):", *lines] if lines else []
+    if rows.empty:
+        return []
+    lines = [f"  {advice}: {_listed(list(part['target']))}" for advice, part in rows.groupby("advice")]
+    return ["advice with labelled validation data:", *lines]
+
+
+def _listed(targets: list[str]) -> str:
+    return ", ".join(targets) if len(targets) <= MOST_NAMED else f"{len(targets)} targets"
 
 
 def _claims(data: RunData) -> list[str]:

@@ -1,0 +1,112 @@
+"""What a run says while it goes on, and at its end."""
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tests.unit.html_run import run_data
+from tests.unit.test_html_report import full_run
+from workflow_scripts.analysis.summary import terminal_summary
+from workflow_scripts.core.stage_progress import (
+    StageProgress,
+    evaluation,
+    follow_stages,
+    selection,
+    training,
+    transfer,
+)
+
+
+class Log(logging.Logger):
+    """A log that keeps what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.lines: list[str] = []
+
+    def info(self, message: object, *args: object, **_: Any) -> None:
+        self.lines.append(str(message))
+
+
+def follow(total: int) -> tuple[Log, Any]:
+    log = Log()
+    handler = StageProgress({"merge": lambda n: f"{n} merges", "evaluate": lambda n: f"{n} evaluated"}, log)
+
+    def event(name: str, **fields: Any) -> None:
+        handler.emit(SimpleNamespace(event=name, **fields))  # type: ignore[arg-type]
+
+    event("run_info", stats={"merge": total, "evaluate": 1, "figure": 1})
+    for job in range(3):
+        event("job_info", jobid=job, rule_name="merge")
+    return log, event
+
+
+def test_a_stage_is_told_once_when_its_last_job_is_done() -> None:
+    log, event = follow(total=3)
+    for job, expected in enumerate([[], [], ["✓ 3 merges"]]):
+        event("job_finished", job_id=job)
+        assert log.lines == expected
+    event("job_info", jobid=9, rule_name="report_tables")
+    assert log.lines == ["✓ 3 merges"], "no second time, and nothing of stages that had nothing to do"
+
+
+def test_a_stage_with_less_to_do_than_announced_is_told_when_the_report_starts() -> None:
+    log, event = follow(total=9)
+    for job in range(3):
+        event("job_finished", job_id=job)
+    assert not log.lines
+    event("job_info", jobid=9, rule_name="report_tables")
+    assert log.lines == ["✓ 3 merges"]
+
+
+def test_other_events_and_plain_records_say_nothing() -> None:
+    log, event = follow(total=3)
+    event("job_finished", job_id=77)
+    event("progress")
+    StageProgress({}, log).emit(SimpleNamespace(msg="plain"))  # type: ignore[arg-type]
+    assert not log.lines
+
+
+def test_a_snakefile_parsed_again_is_not_heard_twice() -> None:
+    log = Log()
+    study: Any = SimpleNamespace(
+        paths=SimpleNamespace(training="", evaluation="", matrix_test="", plan=""),
+        run=SimpleNamespace(locales=[], seeds=[]),
+        experiments={},
+    )
+    for _ in range(2):
+        follow_stages(study, log)
+    assert len(log.handlers) == 1
+
+
+def test_key_numbers_are_those_of_the_files(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.json", "b.json", "matrix.csv", "plan.json", "t.csv")]
+    for file, value in zip(files, (0.9, 0.8), strict=False):
+        file.write_text(json.dumps({"best_validation_accuracy": value}))
+    files[2].write_text("model,de-DE,en-US\nde-DE,0.9,0.5\nen-US,0.4,0.8\n")
+    entries = {
+        "m/de/0": {"target": "de"},
+        "m/en/0": {"target": "en"},
+        "average_all/de/0": {"target": "de", "baseline": True},
+    }
+    files[3].write_text(json.dumps(entries))
+    files[4].write_text(
+        "target,system,seed,accuracy\nde,merge,0,0.1\nde,merge,mean,0.6\nde,merge,mean,0.7\nde,best_zero_shot_val,mean,0.5\n"
+    )
+    assert training([str(f) for f in files[:2]]) == "mean validation accuracy 85.0 %"
+    assert transfer(str(files[2])) == "mean self accuracy 85.0 %, mean zero-shot 45.0 %"
+    assert selection(str(files[3])) == "2 merges planned for 2 targets"
+    assert evaluation([str(files[4])]) == "merges 65.0 %, best single source chosen on validation data 50.0 %"
+
+
+def test_the_summary_is_about_a_dozen_lines() -> None:
+    lines = terminal_summary(full_run()).splitlines()
+    assert 8 <= len(lines) <= 14 and max(map(len, lines)) <= 120
+    text = "\n".join(lines)
+    assert "small: 3 targets, 2 experiments, 12 merges, 2 seeds" in text and "18 test sentences" in text
+    assert "merge − best single source: +5.0 [−2.0, +12.0] points; better for 3, worse for 0 targets" in text
+    assert "these are too few targets to tell" in text and "merge: de-DE, ar-SA, th-TH" in text
+    assert "earlier claims: 1 undecided" in text
+    assert "+5.0 points; better" in terminal_summary(run_data())
