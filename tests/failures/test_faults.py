@@ -30,6 +30,7 @@ STAGES = {
     "evaluate": r"evaluation/de-DE\.csv$",
     "compare_systems": r"report/statistics\.csv$",
     "check_claims": r"report/claims\.csv$",
+    "predict_effects": r"report/recommendations\.csv$",
     "report": r"report/merge_details\.csv$",
     "html_report": r"report/report\.html$",
     "figure": r"report/nxn_heatmap\.png$",
@@ -46,7 +47,14 @@ def outcome(directory: Path) -> dict[str, str]:
     results = directory / "results" / "own"
     kept = [
         p
-        for pattern in ("**/*.digest", "**/*.csv", "evaluation/*.parquet", "selection/plan.json", "report/*.png")
+        for pattern in (
+            "**/*.digest",
+            "**/*.csv",
+            "evaluation/*.parquet",
+            "selection/plan.json",
+            "report/*.json",
+            "report/*.png",
+        )
         for p in results.glob(pattern)
     ]
     return {str(p.relative_to(results)): p.read_bytes().hex() for p in sorted(kept) if "cache" not in p.parts}
