@@ -1,11 +1,38 @@
-# Needs: the data provider. Makes: example tables per locale and split (parquet), their digests and sidecars.
+# Needs: the data provider. Makes: example tables per locale and split (parquet), their digests and sidecars; before that,
+# for a provider that has to fetch its data, one folder with all of them, which are then read as local files.
 
 HELD_OUT = {"test": [], "validation": ["test"], "train": ["test", "validation"]}
+FETCHES = hasattr(S.provider, "fetch")
+DATA = S.provider.fetched(P.original) if FETCHES else S.run.data
+
+
+rule fetch:
+    input:
+        S.provider.files_to_fetch(S.run.data) if FETCHES else [],
+    output:
+        folder=directory(P.original),
+        digest=P.original_digest,
+        info=P.original_info,
+    log:
+        log_path("fetch", "data"),
+    localrule: True  # compute nodes often have no network
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable({"data": S.run.data.model_dump(), "labels": S.labels}),
+        code=fingerprint("fetch_data", resolve("data provider", S.run.data.provider)),
+    script:
+        f"{SCRIPTS}/fetch_data.py"
 
 
 rule examples:
     input:
-        sources=lambda w: S.provider.source_files(S.run.data, w.locale, w.split),
+        sources=lambda w: (
+            P.original_digest
+            if FETCHES
+            else S.provider.source_files(S.run.data, w.locale, w.split)
+        ),
+        folder=ancient(P.original) if FETCHES else [],
         held_out=lambda w: expand(P.examples, locale=w.locale, split=HELD_OUT[w.split]),
     output:
         table=P.examples,
@@ -19,18 +46,19 @@ rule examples:
     params:
         settings=lambda w: stable(
             {
-                "data": S.run.data.model_dump(),
+                "data": DATA.model_dump(),
                 "labels": S.labels,
                 "locale": w.locale,
                 "split": w.split,
             }
         ),
-        code=fingerprint("prepare_data", resolve("data provider", S.run.data.provider)),
+        code=fingerprint("prepare_data", resolve("data provider", DATA.provider)),
     script:
         f"{SCRIPTS}/prepare_data.py"
 
 
 rule data:
     input:
+        [P.original, P.original_digest] if FETCHES else [],
         expand([P.examples, P.examples_digest], locale=LOCALES, split=SPLITS),
     localrule: True

@@ -9,11 +9,11 @@ from workflow_scripts.data import examples
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Write the table, its digest, and facts for the sidecar: counts and missing labels."""
+    """Write the table, its digest, and facts for the sidecar: counts, duplicates that were dropped, missing labels."""
     chosen = registry.load("data provider", settings["data"]["provider"]).Settings(**settings["data"])
     locale, split, labels = settings["locale"], settings["split"], settings["labels"]
     held_out = [examples.read_examples(p) for p in inputs.get("held_out", [])]
-    table = examples.make_examples(chosen, locale, split, labels, held_out)
+    table, dropped = examples.make_examples(chosen, locale, split, labels, held_out)
     missing = examples.missing_labels(table, labels)
     examples.write_examples(table, outputs["table"])
     write_digest(outputs["digest"], examples.examples_digest(table))
@@ -21,7 +21,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     if missing and split == "train":
         listed = "\n".join(f"  {count:6d}  {name}" for name, count in counts.items())
         warn(f"{locale} has no training example of {', '.join(missing)}; its model cannot learn it\n{listed}")
-    return {"n": len(table), "clusters": int(table["cluster"].nunique()), "per_label": counts, "missing": missing}
+    clusters = int(table["cluster"].nunique())
+    return {"n": len(table), "dropped": dropped, "clusters": clusters, "per_label": counts, "missing": missing}
 
 
 if "snakemake" in globals():

@@ -28,7 +28,9 @@ def make(tmp_path):
         lines = [json.dumps({"text": t, "label": k, "split": split, "uid": i % 3}) for i, (t, k) in enumerate(rows)]
         (tmp_path / "de-DE.jsonl").write_text("\n".join(lines))
         settings = Settings(folder=str(tmp_path), **options)
-        return make_examples(settings, "de-DE", split, LABELS, keep_out)
+        found, dropped = make_examples(settings, "de-DE", split, LABELS, keep_out)
+        assert len(found) + dropped == len(rows)
+        return found
 
     return run
 

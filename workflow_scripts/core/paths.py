@@ -14,6 +14,9 @@ class Paths:
     """
 
     root: str = ""
+    original: str = "data/original"
+    original_digest: str = "data/original.digest"
+    original_info: str = "data/original.json"
     examples: str = "data/{locale}/{split}.parquet"
     examples_digest: str = "data/{locale}/{split}.digest"
     examples_info: str = "data/{locale}/{split}.json"

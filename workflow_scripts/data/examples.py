@@ -22,7 +22,7 @@ COLUMNS = ["id", "text", "label", "cluster"]
 
 def make_examples(
     settings: Closed, locale: str, split: str, labels: list[str], keep_out: Iterable[pd.DataFrame]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, int]:
     """Load one locale and split from its provider and bring it into the contract.
 
     Parameters
@@ -35,21 +35,30 @@ def make_examples(
     keep_out : iterable of DataFrame
         Tables whose texts must not occur here (test for validation; test and validation for train).
 
+    Returns
+    -------
+    table : DataFrame
+    dropped : int
+        How many examples the provider had whose text is in `keep_out`.
+
     Raises
     ------
     XlmergeError
         If nothing is left, or if an id occurs twice.
     """
     provider = registry.load("data provider", settings.provider)  # type: ignore[attr-defined]
+    provider.check(settings, [locale])  # data that were fetched have not been looked at before
     table = _contract(provider.load(settings, locale, split, labels), labels)
     held_out = {text for other in keep_out for text in other["text"]}
-    table = table[~table["text"].isin(held_out)].reset_index(drop=True)
+    kept = ~table["text"].isin(held_out)
+    dropped = int((~kept).sum())
+    table = table[kept].reset_index(drop=True)
     if table.empty:
         raise XlmergeError(f"{locale}: the {split} split is empty; give it data or drop the locale from `locales:`")
     twice = table["id"][table["id"].duplicated()]
     if len(twice):
         raise XlmergeError(f"{locale}, {split}: the id {twice.iloc[0]!r} occurs twice")
-    return table
+    return table, dropped
 
 
 def _contract(dataset: Dataset, labels: list[str]) -> pd.DataFrame:
