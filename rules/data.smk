@@ -19,7 +19,7 @@ rule fetch:
     conda:
         ENVIRONMENT
     params:
-        settings=stable({"data": S.run.data.model_dump(), "labels": S.labels}),
+        settings=lambda w: stable({"data": S.run.data.model_dump(), "labels": S.labels}),
         code=fingerprint("fetch_data", resolve("data provider", S.run.data.provider)),
     script:
         f"{SCRIPTS}/fetch_data.py"

@@ -136,8 +136,30 @@ rule database:
         f"{SCRIPTS}/build_database.py"
 
 
+REFERENCE = reference_of(S.run.data.provider, S.run.base.name)
+
+
+rule reference_comparison:
+    input:
+        **RESULTS,
+    output:
+        table=f"{P.report}/reference_comparison.csv",
+    log:
+        log_path("report", "reference_comparison"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable({**REPORT_SETTINGS, "reference": REFERENCE}),
+        code=fingerprint("compare_with_reference"),
+        reference=stable(read_reference(REFERENCE) if REFERENCE else {}),
+    script:
+        f"{SCRIPTS}/compare_with_reference.py"
+
+
 rule report:
     input:
+        rules.reference_comparison.output if REFERENCE else [],
         P.database,
         rules.report_tables.output,
         rules.html_report.output,

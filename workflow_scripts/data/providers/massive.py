@@ -1,7 +1,7 @@
 """Amazon MASSIVE: the same utterances with 60 intents in 52 locales (FitzGerald et al. 2022, arXiv:2204.08582).
 
-The data (CC BY 4.0) are fetched once per run, where Snakemake runs, and from then on read like a user's own files: one
-JSONL file per locale and split. An utterance has the same id in all locales. The id is also the cluster, so that locales
+The data (CC BY 4.0) are fetched once per run, where Snakemake runs, and from then on read like a user's own files: a
+JSONL file per locale and split. An utterance has the same id in all locales; it is also the cluster, so that locales
 can be compared on the same utterances.
 """
 
