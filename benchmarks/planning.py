@@ -20,12 +20,10 @@ from typing import Any
 
 import yaml
 
-from workflow_scripts.core import registry
-from workflow_scripts.core.atomic import write_json
+from workflow_scripts import select_sources
 from workflow_scripts.core.locales import all_locales
 from workflow_scripts.core.study import Study
 from workflow_scripts.planning.jobs import Job, read_jobs
-from workflow_scripts.selection.plan import build_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "validation", "test")
@@ -59,23 +57,23 @@ def write_data(folder: Path, locales: list[str]) -> None:
 
 
 def write_stubs(study: Study, jobs: list[Job]) -> None:
-    """Put a stub at every output, in the order of the jobs, and a plan that the checkpoint can be evaluated with."""
+    """Put a stub at every output, in the order of the jobs; matrices are real, and so is the plan made of them."""
+    locales, draw = study.run.locales, random.Random(0)
+    matrices = {study.paths.seed_matrix_validation.format(seed=s) for s in study.run.seeds}
+    matrices |= {study.paths.similarity.format(measure=m, seed=s) for m in study.measures for s in study.run.seeds}
     for job in jobs:
         for file in map(Path, job.files):
             file.parent.mkdir(parents=True, exist_ok=True)
             if file == Path(study.paths.base):
                 file.mkdir(exist_ok=True)
+            elif str(file) in matrices:
+                values = "".join(f"{name},{','.join(str(draw.random()) for _ in locales)}\n" for name in locales)
+                file.write_text(f"model,{','.join(locales)}\n{values}")
             else:
                 file.write_text("{}\n")  # what a sidecar without facts says
-    experiments = {name: {"settings": e.settings, "targets": e.targets} for name, e in study.experiments.items()}
-    draw = random.Random(0)
-    similarities = {
-        (measure, seed): {t: {s: draw.random() for s in study.run.locales} for t in study.run.locales}
-        for measure in study.measures
-        for seed in study.run.seeds
-    }
-    tiers = {name: registry.load("similarity measure", m).SUPERVISION for name, (m, _) in study.measures.items()}
-    write_json(study.paths.plan, build_plan(experiments, study.run.seeds, similarities, tiers))
+        if job.rule == "select":
+            assert job.settings is not None
+            select_sources.main(job.inputs, job.outputs, job.settings, 1)
 
 
 def call(*words: str) -> list[str]:
@@ -96,7 +94,7 @@ def timed(command: list[str], repeats: int) -> dict[str, Any]:
         wall.append(time.perf_counter() - start)
         cpu.append(cpu_of_children() - busy)
     medians = {"seconds": statistics.median(wall), "cpu_seconds": statistics.median(cpu)}
-    return {**{name: round(value, 2) for name, value in medians.items()}, "jobs": _jobs(said)}
+    return {**{name: round(value, 2) for name, value in medians.items()}, "jobs": jobs_in(said)}
 
 
 def run(command: list[str]) -> str:
@@ -110,7 +108,8 @@ def cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _jobs(said: str) -> int:
+def jobs_in(said: str) -> int:
+    """Return the number of jobs that a dry run or a plan speaks of."""
     totals = [line.split()[1] for line in said.splitlines() if line.split()[:1] in (["total"], ["sum"])]
     return int(totals[0]) if totals else 0
 

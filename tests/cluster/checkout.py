@@ -20,13 +20,15 @@ FASTER = ("--slurm-init-seconds-before-status-checks", "6")  # jobs take seconds
 class Checkout:
     """The parts of the repository that a run needs, in a folder of its own, and the results of its runs."""
 
-    def __init__(self, folder: Path, cluster: OneNodeSlurm) -> None:
-        self.folder, self.cluster = folder, cluster
-        self.results = folder / "results" / "tiny"
+    def __init__(
+        self, folder: Path, cluster: OneNodeSlurm, config: str = "presets/tiny.yaml", run: str = "tiny"
+    ) -> None:
+        self.folder, self.cluster, self.config = folder, cluster, config
+        self.results = folder / "results" / run
         self.output = folder / "snakemake.out"
 
     @classmethod
-    def fresh(cls, folder: Path, cluster: OneNodeSlurm) -> "Checkout":
+    def fresh(cls, folder: Path, cluster: OneNodeSlurm, **run: str) -> "Checkout":
         """Return a checkout in which nothing has run."""
         for name in PARTS:
             source, target = ROOT / name, folder / name
@@ -36,7 +38,7 @@ class Checkout:
                 shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, target)
-        return cls(folder, cluster)
+        return cls(folder, cluster, **run)
 
     def copy(self, folder: Path) -> "Checkout":
         """Return a copy with all results and records."""
@@ -45,7 +47,7 @@ class Checkout:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start the documented command; its output goes to a file."""
-        words = ["--profile", "slurm", "--configfile", "presets/tiny.yaml", *FASTER, *arguments]
+        words = ["--profile", "slurm", "--configfile", self.config, *FASTER, *arguments]
         with open(self.output, "ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "snakemake", *words],

@@ -15,7 +15,7 @@ VOCABULARY = 2000
 
 def build(folder: Path) -> None:
     """Write the encoder as a Hugging Face folder."""
-    tokenizer = _tokenizer()
+    tokenizer = tiny_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -36,7 +36,7 @@ def build(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Return a small BPE tokenizer trained on the words of the bundled templates."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
