@@ -17,7 +17,8 @@ def utterance(locale: str, number: int, partition: str, labels: tuple[str, ...] 
     label = labels[number % len(labels)]
     words = [*label.split("_"), FILLERS[number // len(labels) % len(FILLERS)], f"n{number}"]
     shift = LOCALES.index(locale) % GROUPS
-    text = " ".join(word.translate({ord(c): (ord(c) - 97 + shift * 9) % 26 + 97 for c in word}) for word in words)
+    letters = {97 + i: 97 + (i + 9 * shift) % 26 for i in range(26)}
+    text = " ".join([locale[:2], *words[:-2]]).translate(letters) + f" {locale[3:].lower()} {words[-2]} {words[-1]}"
     row = {
         "id": str(number), "locale": locale, "partition": partition, "scenario": label.split("_")[0], "intent": label,
         "utt": text, "annot_utt": text, "worker_id": "1",
