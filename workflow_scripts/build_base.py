@@ -7,11 +7,12 @@ from workflow_scripts.core.job import run_job
 from workflow_scripts.models.base import base_digest, build_base
 
 
-def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
-    """Write the folder and its digest."""
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Write the folder and its digest; say which commit a hub id stood for."""
     base = settings["base"]
-    build_base(base["name"], base["revision"], settings["labels"], base["head_seed"], outputs["model"])
+    commit = build_base(base["name"], base["revision"], settings["labels"], base["head_seed"], outputs["model"])
     write_digest(outputs["digest"], base_digest(outputs["model"]))
+    return {"commit": commit} if commit else {}
 
 
 if "snakemake" in globals():

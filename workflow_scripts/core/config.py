@@ -21,7 +21,8 @@ class Base(Closed):
 
     name: str = Field(
         description="`bundled_encoder` (multilingual-e5-small, fetched from the package index), a folder with a "
-        "Hugging Face checkpoint, or a hub id such as `xlm-roberta-base`."
+        "Hugging Face checkpoint, or a hub id such as `xlm-roberta-base`. Architectures that tests go through: XLM-R "
+        "(with Glot500 and e5), BERT, DeBERTa-v3, ModernBERT (with mmBERT), DistilBERT, RemBERT."
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a hub id.")
     head_seed: int = Field(0, ge=0, description="Seed of the classification head, drawn once and saved in θ₀.")

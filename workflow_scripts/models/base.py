@@ -1,9 +1,12 @@
 """θ₀: the pretrained encoder plus one seeded classification head, the start of every fine-tune of a run."""
 
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from workflow_scripts.core import registry
@@ -16,7 +19,7 @@ from workflow_scripts.core.seeds import derive_seed
 ENCODER_FORMAT = 1  # raise it when a built-in encoder's folder changes
 
 
-def build_base(name: str, revision: str | None, labels: list[str], head_seed: int, folder: str | Path) -> None:
+def build_base(name: str, revision: str | None, labels: list[str], head_seed: int, folder: str | Path) -> str | None:
     """Write θ₀ and its tokenizer as a Hugging Face folder.
 
     Parameters
@@ -32,6 +35,11 @@ def build_base(name: str, revision: str | None, labels: list[str], head_seed: in
     folder : path
         Made atomically.
 
+    Returns
+    -------
+    str or None
+        The commit that a hub id's files were taken from.
+
     Raises
     ------
     XlmergeError
@@ -39,10 +47,18 @@ def build_base(name: str, revision: str | None, labels: list[str], head_seed: in
     """
     source = encoder_folder(name)
     model = _load(source, revision, labels, derive_seed("head", head_seed))
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    tokenizer = _tokenizer(source, revision)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
     with atomic_path(folder) as temporary:
-        model.save_pretrained(temporary)
+        model.save_pretrained(temporary, max_shard_size="1TB")  # one file: it is read tensor by tensor
         tokenizer.save_pretrained(temporary)
+    return None if Path(source).is_dir() else _commit(source, revision)
+
+
+def _commit(name: str, revision: str | None) -> str | None:
+    """Return the commit that the hub's cache has for a hub id."""
+    config = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else None
 
 
 def encoder_folder(name: str) -> str:
@@ -72,12 +88,35 @@ def _load(source: str, revision: str | None, labels: list[str], seed: int) -> Pr
                 ignore_mismatched_sizes=True,
             )
         except (OSError, ValueError) as error:
-            raise XlmergeError(
-                f"base {source!r} cannot be loaded as an encoder: {error}\nGive a folder with config.json and weights, "
-                "or a hub id (the step that loads it needs a network connection once)."
-            ) from error
+            raise _unusable(source, error) from error
     _check(report, model, source)
     return model
+
+
+def _tokenizer(source: str, revision: str | None) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    except (OSError, ValueError, ImportError) as error:
+        raise _unusable(source, error) from error
+    if tokenizer.pad_token_id is None:
+        raise XlmergeError(f"base {source!r} has no padding token: name one in its tokenizer_config.json")
+    return tokenizer
+
+
+def _unusable(source: str, error: Exception) -> XlmergeError:
+    return XlmergeError(
+        f"base {source!r} cannot be loaded as an encoder: {error}\nGive a folder with config.json, weights and "
+        "tokenizer, or a hub id. A hub id is downloaded once, by the rule `base`, on the machine where Snakemake runs; "
+        f"without a network there, run `hf download {source}` elsewhere and copy that machine's hub cache (HF_HOME)."
+    )
+
+
+def _positions(model: PreTrainedModel) -> int:
+    """Return how many tokens an encoder has positions for; RoBERTa's kin count from behind the padding token's id."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return sys.maxsize  # relative or rotary positions
 
 
 def _check(report: dict[str, set[str]], model: PreTrainedModel, source: str) -> None:

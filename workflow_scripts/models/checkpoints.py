@@ -84,6 +84,9 @@ def load_model(base: str | Path, vocabulary: Vocabulary) -> PreTrainedModel:
     config.vocab_size, config.pad_token_id = len(vocabulary.ids), vocabulary.pad
     with torch.random.fork_rng():
         model = type(empty).from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
+    for module in model.modules():  # batches without a mask hold no padding; looking for it costs a synchronisation
+        if isinstance(module, PreTrainedModel):
+            module.warn_if_padding_and_no_attention_mask = lambda *_: None
     return model.eval()
 
 

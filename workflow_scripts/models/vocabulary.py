@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from workflow_scripts.core.errors import XlmergeError
+
 SMALL_PAD = 16
 
 
@@ -52,7 +54,18 @@ class Vocabulary:
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    """Return the original token ids of each text, special tokens included, cut to `max_length`."""
+    """Return the original token ids of each text, special tokens included, cut to `max_length`.
+
+    Raises
+    ------
+    XlmergeError
+        If the encoder has fewer positions than `max_length`.
+    """
+    if max_length > tokenizer.model_max_length:
+        raise XlmergeError(
+            f"`max_length` is {max_length}, but the encoder takes at most {tokenizer.model_max_length} tokens: "
+            "lower `finetune.max_length` and `evaluation.max_length`"
+        )
     if not len(texts):
         return []
     return tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)["input_ids"]
