@@ -24,11 +24,12 @@ rule finetune:
     params:
         settings=lambda w: stable(
             {
-                "finetune": S.run.finetune.model_dump(exclude={"threads"}),
+                "finetune": S.run.finetune.model_dump(exclude={"threads", "retries"}),
+                "retries": S.run.finetune.retries,
                 "locale": w.locale,
                 "seed": int(w.seed),
                 "cache": P.cache,
-                "code": fingerprint("models.training"),
+                "code": fingerprint("models.attempts"),
             }
         ),
         code=fingerprint("finetune_model"),

@@ -144,7 +144,7 @@ def test_training_resumes_after_a_kill_and_ends_the_same(tmp_path: Path) -> None
 
 def last_checkpoint(scratch: Path) -> int:
     """Return the step of the last complete checkpoint."""
-    states = scratch.glob("*/checkpoint-*/trainer_state.json")
+    states = scratch.glob("*/attempt-0/checkpoint-*/trainer_state.json")
     return max((int(p.parent.name.rsplit("-", 1)[1]) for p in states), default=0)
 
 

@@ -117,7 +117,14 @@ def train_and_score(folder: Path, locale: str, common: dict[str, str]) -> None:
     own, model = folder / locale, {"model": "model.safetensors"}
     data = files(own, train="train.parquet", train_digest="train.digest")
     data |= files(own, validation="validation.parquet", validation_digest="validation.digest")
-    settings = {"finetune": tune, "locale": locale, "seed": 0, "code": "c", "cache": str(folder / "cache")}
+    settings = {
+        "finetune": tune,
+        "retries": 0,
+        "locale": locale,
+        "seed": 0,
+        "code": "c",
+        "cache": str(folder / "cache"),
+    }
     outputs = files(own, **model, digest="model.digest", training="training.json")
     finetune_model.main({**common, **data}, outputs, settings, 1)
     inputs = {**common, **files(own, **model, model_digest="model.digest"), **evaluation_files(folder, LOCALES)}

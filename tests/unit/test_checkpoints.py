@@ -24,14 +24,8 @@ from workflow_scripts.models.checkpoints import (
     skeleton,
     task_vector_of,
 )
-from workflow_scripts.models.training import (
-    Collator,
-    LocaleTrainer,
-    check_finite,
-    check_learned,
-    finetune,
-    training_arguments,
-)
+from workflow_scripts.models.collapse import check_finite, check_learned
+from workflow_scripts.models.training import Collator, LocaleTrainer, finetune, training_arguments
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
@@ -332,6 +326,12 @@ def test_a_training_without_any_loss_is_an_error():
 def test_no_better_than_the_majority_class_is_an_error(best):
     with pytest.raises(XlmergeError, match=r"learned nothing.*majority class \(0\.400\)"):
         check_learned(history(best_validation_accuracy=best))
+
+
+def test_a_collapse_after_the_best_epoch_is_an_error():
+    later = {"epoch": 2.0, "eval_loss": 4.1, "eval_accuracy": 0.4}
+    with pytest.raises(XlmergeError, match=r"collapsed.*from 0\.700 to 0\.400"):
+        check_learned(history(epochs=[*history()["epochs"], later]))
 
 
 def test_a_learning_rate_far_too_high_is_reported(tiny_base, tmp_path):

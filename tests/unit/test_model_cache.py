@@ -82,7 +82,14 @@ def test_the_same_training_is_a_lookup(tiny_base, tmp_path, outputs):
         write_examples(table, inputs[split])
         write_digest(inputs[f"{split}_digest"], examples_digest(table))
     tune = Finetune(learning_rate=3e-3, epochs=4, batch_size=4, precision="float32").model_dump()
-    settings = {"finetune": tune, "locale": "de-DE", "seed": 0, "code": "c", "cache": str(tmp_path / "cache")}
+    settings = {
+        "finetune": tune,
+        "retries": 0,
+        "locale": "de-DE",
+        "seed": 0,
+        "code": "c",
+        "cache": str(tmp_path / "cache"),
+    }
     facts = finetune_model.main(inputs, outputs, settings, 1)
     assert facts["trained"] is True
     first = content(outputs)

@@ -48,8 +48,19 @@ class Finetune(Closed):
         2, ge=0, description="Stop after so many epochs without a better validation accuracy; 0: never."
     )
     max_length: int = Field(128, ge=4, description="Longer sentences are cut to so many tokens.")
-    precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
-        "auto", description="`auto`: bf16 autocast where the hardware has it, else float32."
+    precision: Literal["auto", "float32", "tf32", "bf16", "fp16"] = Field(
+        "auto",
+        description="`auto`: bf16 autocast where the hardware multiplies it natively, fp16 on older GPUs, else "
+        "float32. Weights, gradients and optimiser are float32 in any case.",
+    )
+    retries: int = Field(
+        2,
+        ge=0,
+        description="A training that diverges or collapses to the majority class is tried again so many times, each "
+        "time with the next derived seed; `training.json` says so. Raising it retrains nothing.",
+    )
+    compile: bool = Field(
+        False, description="`torch.compile`: worth its minute of compiling only for long trainings on a GPU."
     )
     storage: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Number format of the saved task vectors."

@@ -10,10 +10,11 @@ from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
+from workflow_scripts.models.attempts import finetune_with_retries
 from workflow_scripts.models.base import verify_base
 from workflow_scripts.models.checkpoints import save_task_vector
 from workflow_scripts.models.model_cache import COST, FILES, ModelCache
-from workflow_scripts.models.training import Trained, check_learned, finetune
+from workflow_scripts.models.training import Trained
 
 
 def train(
@@ -21,15 +22,22 @@ def train(
 ) -> None:
     """Train and store the model, and what `watch` says, in its cache entry.
 
-    A rerun after a kill goes on from the last checkpoint; its cost is that of the last attempt.
+    A rerun after a kill goes on from the last checkpoint of the attempt that it met; its cost is that of the last run.
     """
     torch.set_num_threads(threads)
     verify_base(inputs["base"], inputs["base_digest"])
     tables = {n: read_examples(inputs[n], inputs[f"{n}_digest"]) for n in ("train", "validation")}
     seed = derive_seed("finetune", settings["locale"], settings["seed"])
     cache.scratch.mkdir(parents=True, exist_ok=True)
-    trained = finetune(inputs["base"], **tables, settings=settings["finetune"], seed=seed, scratch=cache.scratch)
-    check_learned(trained.history)
+    trained = finetune_with_retries(
+        inputs["base"],
+        **tables,
+        settings=settings["finetune"],
+        seed=seed,
+        scratch=cache.scratch,
+        retries=settings["retries"],
+        name=f"{settings['locale']}, seed {settings['seed']}",
+    )
     metadata = {"base": base, "locale": settings["locale"], "seed": settings["seed"], "finetune": settings["finetune"]}
     store(trained, cache, metadata, watch)
 

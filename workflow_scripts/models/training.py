@@ -13,12 +13,14 @@ from transformers import (
     EvalPrediction,
     PreTrainedModel,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models.checkpoints import TaskVector, changed_tokens, set_task_vector, task_vector_of
+from workflow_scripts.models.collapse import StopWhenDiverged, check_finite
 from workflow_scripts.models.compact import CompactModel, compact_model
 
 Example = dict[str, Any]
@@ -63,7 +65,7 @@ def finetune(
 
     Raises
     ------
-    XlmergeError
+    TrainingFailed
         If training diverges.
     """
     tables = [train] if validation is None else [train, validation]
@@ -84,7 +86,7 @@ def finetune(
         eval_dataset=datasets[1] if judged else None,
         data_collator=Collator(vocabulary.pad),
         compute_metrics=_accuracy,
-        callbacks=_callbacks(settings) if judged else [],
+        callbacks=_callbacks(settings["early_stopping"] if judged else 0),
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(Path(scratch)))
     history = {**_history(trainer, compact), **(_judgement(trainer, validation) if validation is not None else {})}
@@ -143,7 +145,7 @@ def training_arguments(
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a `finetune:` block; `judged`: there are validation data to choose by."""
     precision = resolve_precision(settings["precision"])
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=settings["epochs"],
         max_steps=-1 if steps is None else steps,
@@ -165,6 +167,8 @@ def training_arguments(
         greater_is_better=True,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
+        tf32=precision == "tf32" or None,
+        torch_compile=settings["compile"],
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
         data_seed=seed,
@@ -172,20 +176,33 @@ def training_arguments(
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else batches would grow with the number of visible GPUs
+    return arguments
 
 
 def resolve_precision(wanted: str) -> str:
-    """Return ``float32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the hardware multiplies it natively."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    """Return ``float32``, ``tf32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where the hardware multiplies it natively.
+
+    Raises
+    ------
+    XlmergeError
+        If the hardware cannot do what is wanted.
+    """
+    gpu = torch.cuda.is_available()
+    native_bf16 = (
+        torch.cuda.is_bf16_supported(including_emulation=False) if gpu else torch.cpu._is_avx512_bf16_supported()
+    )
+    if wanted == "auto":
+        return "bf16" if native_bf16 else "fp16" if gpu else "float32"
+    ampere = gpu and native_bf16  # the first GPUs with TF32 are the first with bfloat16
+    if (wanted == "tf32" and not ampere) or (wanted == "fp16" and not gpu) or (wanted == "bf16" and gpu and not ampere):
+        raise XlmergeError(f"this machine cannot train in `precision: {wanted}`; use `auto`, or `float32`")
+    return wanted
 
 
-def _callbacks(settings: dict[str, Any]) -> list[EarlyStoppingCallback]:
-    patience = settings["early_stopping"]
-    return [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
+def _callbacks(patience: int) -> list[TrainerCallback]:
+    early = [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
+    return [StopWhenDiverged(), *early]
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
@@ -199,7 +216,7 @@ def _history(trainer: Trainer, compact: CompactModel) -> dict[str, Any]:
         "epochs": [{k: e[k] for k in keep if k in e} for e in log if "loss" in e or "eval_loss" in e],
         "steps": trainer.state.global_step,
         "vocabulary": len(compact.vocabulary.ids),
-        "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32",
+        "precision": next((name for name in ("bf16", "fp16", "tf32") if getattr(trainer.args, name)), "float32"),
         "device": str(trainer.args.device),
     }
 
@@ -211,20 +228,3 @@ def _judgement(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:
         "majority_accuracy": float(validation["label"].value_counts(normalize=True).iloc[0]),
         "n_validation": len(validation),
     }
-
-
-def check_finite(history: dict[str, Any]) -> None:
-    """Raise an `XlmergeError` for a training run that diverged."""
-    losses = [e[k] for e in history["epochs"] for k in ("loss", "eval_loss") if k in e]
-    if not losses or not np.isfinite(losses).all():
-        raise XlmergeError(f"training diverged (losses {losses}): lower `finetune.learning_rate` or raise `warmup`")
-
-
-def check_learned(history: dict[str, Any]) -> None:
-    """Raise an `XlmergeError` for a locale's training run that collapsed to the majority class."""
-    best, majority = history["best_validation_accuracy"], history["majority_accuracy"]
-    if best is None or best <= majority:
-        raise XlmergeError(
-            f"training learned nothing: validation accuracy {best} is not above the majority class ({majority:.3f}). "
-            "Lower `finetune.learning_rate`, train more `epochs`, change the seed, or give more training data"
-        )
