@@ -25,6 +25,7 @@ from workflow_scripts.core.study import (
     load_study,
     own_model,
 )
+from workflow_scripts.evaluation.precision import FLOAT32
 from workflow_scripts.merging.method import load_method, methods_in
 from workflow_scripts.selection.baselines import SEED_SOUP, baseline_names
 from workflow_scripts.selection.plan import entry_key
@@ -66,6 +67,8 @@ METHODS = {
     for name, e in S.experiments.items()
 } | {name: load_method("average", {}) for name in BASELINES}
 STATISTICS = {m.statistic.key: m.statistic for m in METHODS.values() if m.statistic}
+
+PRECISION = [] if S.run.evaluation.precision == FLOAT32 else [P.precision]
 
 NEEDS = {
     name: set(load("similarity measure", measure).NEEDS)

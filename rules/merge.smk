@@ -6,6 +6,7 @@ CODES = {name: merge_code(method) for name, method in METHODS.items()}
 
 MERGE_INPUTS = {
     **evaluation_data("{target}"),
+    "precision": PRECISION,
     "plan": ancient(P.plan),
     "base": ancient(P.base),
     "base_digest": P.base_digest,

@@ -1,9 +1,44 @@
-# Needs: every model, every locale's validation and test examples. Makes: rows of logits and the NxN matrices.
+# Needs: every model, every locale's validation and test examples. Makes: rows of logits and the NxN matrices; before them,
+# unless they are made in float32, the decision in which number format.
+
+
+CHECKED = LOCALES[
+    :5
+]  # whose models and validation sentences tell whether a fast number format will do
+
+
+rule precision:
+    input:
+        base=ancient(P.base),
+        base_digest=P.base_digest,
+        models=ancient(expand(P.model, locale=CHECKED, seed=SEEDS[0])),
+        model_digests=expand(P.model_digest, locale=CHECKED, seed=SEEDS[0]),
+        tables=ancient(expand(P.examples, locale=CHECKED, split="validation")),
+        table_digests=expand(P.examples_digest, locale=CHECKED, split="validation"),
+    output:
+        decision=P.precision,
+        info=P.precision_info,
+    log:
+        log_path("precision", "precision"),
+    conda:
+        ENVIRONMENT
+    threads: S.run.evaluation.threads
+    params:
+        settings=stable(
+            {
+                "locales": CHECKED,
+                "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
+            }
+        ),
+        code=fingerprint("choose_precision"),
+    script:
+        f"{SCRIPTS}/choose_precision.py"
 
 
 rule row:
     input:
         **evaluation_data(LOCALES),
+        precision=PRECISION,
         base=ancient(P.base),
         base_digest=P.base_digest,
         model=ancient(P.model),
@@ -57,5 +92,6 @@ rule matrix:
 rule nxn:
     input:
         expand([P.row_test, P.row_validation, P.row_digest], locale=LOCALES, seed=SEEDS),
+        PRECISION,
         rules.matrix.output,
     localrule: True

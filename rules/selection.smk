@@ -30,6 +30,7 @@ CANDIDATES = {False: "exc", True: "inc"}
 
 rule greedy:
     input:
+        precision=PRECISION,
         table=ancient(P.examples.format(locale="{target}", split="validation")),
         table_digest=P.examples_digest.format(locale="{target}", split="validation"),
         matrix=P.seed_matrix_validation,

@@ -26,7 +26,12 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         "merges_computed": len(computed),
         "computed": computed,
     }
-    return {**counts, "making_cost": job.making_cost(), "cache_entries": job.cache_entries()}
+    return {
+        **counts,
+        "precision": job.precision,
+        "making_cost": job.making_cost(),
+        "cache_entries": job.cache_entries(),
+    }
 
 
 if "snakemake" in globals():

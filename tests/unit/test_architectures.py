@@ -186,6 +186,18 @@ def test_a_models_logits_do_not_depend_on_padding(study):
     np.testing.assert_allclose(padded_logits(study.base, table["text"].tolist()), ours, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["medium", "bf16"])
+def test_fast_number_formats_work_and_leave_no_trace(study, precision):
+    tokenizer, model = AutoTokenizer.from_pretrained(study.base), whole_model(study.base)
+    encoded = tokenise(tokenizer, study.table("de-DE", "train")["text"], 32)
+    exact = predict(model, encoded, 64)
+    fast = predict(model, encoded, 64, precision)
+    np.testing.assert_allclose(fast, exact, atol=0.05 * np.ptp(exact))
+    assert (fast.argmax(1) == exact.argmax(1)).mean() > 0.95
+    assert precision == "medium" or not np.array_equal(fast, exact)
+    assert predict(model, encoded, 64).tobytes() == exact.tobytes()
+
+
 def test_training_learns_and_its_task_vector_survives_a_round_trip(study, tmp_path):
     vector = load_task_vector(study.model("de-DE"), read_digest(study.folder / "base.digest"))
     names = {n for n, _ in skeleton(study.base).named_parameters()}

@@ -27,6 +27,8 @@ class Paths:
     model_digest: str = "models/{locale}/seed{seed}/model.digest"
     training: str = "models/{locale}/seed{seed}/training.json"
     model_info: str = "models/{locale}/seed{seed}/model.json"
+    precision: str = "nxn/precision/decision.json"
+    precision_info: str = "nxn/precision/precision.json"
     row_test: str = "nxn/rows/{locale}/seed{seed}/test.safetensors"
     row_validation: str = "nxn/rows/{locale}/seed{seed}/validation.safetensors"
     row_cells: str = "nxn/rows/{locale}/seed{seed}/cells.csv"

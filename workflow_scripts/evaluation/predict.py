@@ -6,10 +6,14 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from workflow_scripts.evaluation.number_formats import close_calls, number_format
+
 EVALUATION_VERSION = 1  # raise it when scores may change although this code's text does not
 
 
-def predict(model: PreTrainedModel, encoded: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray:
+def predict(
+    model: PreTrainedModel, encoded: Sequence[Sequence[int]], batch_tokens: int, precision: str = "float32"
+) -> np.ndarray:
     """Return the logits of tokenised sentences.
 
     Parameters
@@ -20,11 +24,22 @@ def predict(model: PreTrainedModel, encoded: Sequence[Sequence[int]], batch_toke
         Token ids in the model's own vocabulary.
     batch_tokens : int
         Most tokens in one forward pass (one sentence may be longer).
+    precision : {"float32", "medium", "bf16"}
+        See `number_format`. In bf16, sentences whose two highest logits are close are done again in float32.
 
     Returns
     -------
     ndarray of float32, shape (n, labels)
     """
+    with number_format(model, precision):
+        logits = _forward(model, encoded, batch_tokens)
+    if precision == "bf16":
+        close = close_calls(logits)
+        logits[close] = _forward(model, [encoded[i] for i in close], batch_tokens)
+    return logits
+
+
+def _forward(model: PreTrainedModel, encoded: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray:
     device = model.device
     logits = np.empty((len(encoded), model.config.num_labels), np.float32)
     with torch.inference_mode():

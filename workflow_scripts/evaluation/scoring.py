@@ -7,6 +7,7 @@ from typing import Any
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.cells import Cell
 from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.evaluation.precision import FLOAT32
 from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector
 from workflow_scripts.models.compact import compact_model
@@ -22,11 +23,12 @@ class Scorer:
     wanted : list of (Target, split)
         Each example table is verified against its digest.
     settings : dict
-        The config's `evaluation:` block.
+        The config's `evaluation:` block, the number format decided.
     """
 
     def __init__(self, base: str | Path, wanted: list[Cell], settings: dict[str, Any]) -> None:
         self.base, self.wanted, self.batch_tokens = base, wanted, settings["batch_tokens"]
+        self.precision = settings.get("precision", FLOAT32)
         tables = [read_examples(target.tables[split], target.digest_files[split]) for target, split in wanted]
         compact = compact_model(base, [table["text"].tolist() for table in tables], settings["max_length"])
         self.model, self.vocabulary, self.encoded = compact.model, compact.vocabulary, compact.encoded
@@ -36,4 +38,4 @@ class Scorer:
         """Yield the scores of θ₀ + τ on every wanted cell."""
         set_task_vector(self.model, self.base, self.vocabulary, task_vector)
         for cell, encoded, labels in zip(self.wanted, self.encoded, self.labels, strict=True):
-            yield cell, Scores.of(predict(self.model, encoded, self.batch_tokens), labels)
+            yield cell, Scores.of(predict(self.model, encoded, self.batch_tokens, self.precision), labels)

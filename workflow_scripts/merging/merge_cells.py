@@ -14,6 +14,7 @@ from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.evaluation.cells import SPLITS, CellCache, Packs, cell_cache, targets_of
+from workflow_scripts.evaluation.precision import decided_scoring, made_decision
 from workflow_scripts.merging.identities import Identities
 from workflow_scripts.selection.baselines import shrunk_name
 
@@ -25,13 +26,15 @@ class MergeJob:
     ----------
     inputs : mapping
         ``base``, ``base_digest``; what `Identities` reads; the target's example tables; ``text`` and ``text_digest``:
-        its training table, if a merge adapts to it.
+        its training table, if a merge adapts to it; ``precision``: see `evaluation.precision`.
     settings : mapping
         What `Identities` reads, and ``scoring``: see `evaluation.cells.cell_cache`.
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        self.inputs, self.settings = inputs, settings
+        self.precision = made_decision(inputs)
+        self.inputs = inputs
+        self.settings = {**settings, "scoring": decided_scoring(settings["scoring"], self.precision)}
         self.base = read_digest(inputs["base_digest"])
         self.known = Identities(inputs, settings)
         (self.target,) = targets_of([settings["target"]], inputs)

@@ -22,6 +22,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models.checkpoints import TaskVector, changed_tokens, set_task_vector, task_vector_of
 from workflow_scripts.models.collapse import StopWhenDiverged, check_finite
 from workflow_scripts.models.compact import CompactModel, compact_model
+from workflow_scripts.models.hardware import has_bfloat16
 
 Example = dict[str, Any]
 
@@ -188,10 +189,7 @@ def resolve_precision(wanted: str) -> str:
     XlmergeError
         If the hardware cannot do what is wanted.
     """
-    gpu = torch.cuda.is_available()
-    native_bf16 = (
-        torch.cuda.is_bf16_supported(including_emulation=False) if gpu else torch.cpu._is_avx512_bf16_supported()
-    )
+    gpu, native_bf16 = torch.cuda.is_available(), has_bfloat16()
     if wanted == "auto":
         return "bf16" if native_bf16 else "fp16" if gpu else "float32"
     ampere = gpu and native_bf16  # the first GPUs with TF32 are the first with bfloat16

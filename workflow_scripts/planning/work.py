@@ -7,6 +7,7 @@ from typing import Any
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.study import Study
 from workflow_scripts.evaluation.cells import SPLITS, cell_cache
+from workflow_scripts.evaluation.precision import Decision, decided_scoring, foreseen_decision
 from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.merge_cells import facts_path
 from workflow_scripts.models.model_cache import training_cache
@@ -101,30 +102,36 @@ def _training(job: Job, digest: Foreseen) -> Iterator[bool | None]:
 
 
 def _cells(job: Job, digest: Foreseen) -> Iterator[bool | None]:
-    settings = job.settings or {}
+    scoring, made = (job.settings or {})["scoring"], foreseen_decision(job.inputs, digest)
     base, model = digest(job.inputs["base_digest"]), digest(job.inputs["model_digest"])
     data = zip(*(job.inputs[f"{split}_digests"] for split in SPLITS), strict=True)
     for digests in ([digest(path) for path in paths] for paths in data):
-        yield _scored(settings["scoring"], model, base, digests)
+        yield _scored(scoring, made, model, base, digests)
 
 
 def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
     if job.settings is None:  # the selection has yet to run
         yield from [None for e in study.experiments.values() if job.subject in e.targets]
         return
-    base = digest(job.inputs["base_digest"])
+    base, made = digest(job.inputs["base_digest"]), foreseen_decision(job.inputs, digest)
     data = [digest(path) for split in SPLITS for path in job.inputs[f"{split}_digests"]]
     found = list(Identities(job.inputs, job.settings, digest).all.values())
     yield from [None for identity in found if identity is None]
     for identity in dict.fromkeys(i for i in found if i is not None):
-        scored = _scored(job.settings["scoring"], identity, base, data)
+        scored = _scored(job.settings["scoring"], made, identity, base, data)
         yield scored and facts_path(job.settings["scoring"], identity).exists()
 
 
-def _scored(scoring: Mapping[str, Any], model: str | None, base: str | None, data: list[str | None]) -> bool | None:
-    """Tell whether the cache has a model's scores on all of `data`; None if a digest is unknown."""
+def _scored(
+    scoring: Mapping[str, Any],
+    made: Decision | None,
+    model: str | None,
+    base: str | None,
+    data: list[str | None],
+) -> bool | None:
+    """Tell whether the cache has a model's scores on all of `data`; None if a digest, or the precision, is unknown."""
     known = [value for value in data if value is not None]
-    if model is None or base is None or len(known) < len(data):
+    if made is None or model is None or base is None or len(known) < len(data):
         return None
-    cache = cell_cache(scoring, model, base)
+    cache = cell_cache(decided_scoring(scoring, made), model, base)
     return not any(cache.lacks(value) for value in known)

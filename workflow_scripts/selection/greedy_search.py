@@ -10,6 +10,7 @@ import torch
 
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.evaluation.cells import Target
+from workflow_scripts.evaluation.precision import decided, made_decision
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.models.base import verify_base
@@ -28,7 +29,8 @@ class GreedySearch:
     ----------
     inputs : mapping
         ``matrix``: A_val of the seed; ``base``, ``base_digest``; ``models``, ``model_digests`` in the order of the
-        locales; ``table``, ``table_digest``: the target's validation examples.
+        locales; ``table``, ``table_digest``: the target's validation examples; ``precision``: see
+        `evaluation.precision`.
     settings : mapping
         ``target``, ``locales``, ``include_target``, ``evaluation``.
     threads : int
@@ -47,7 +49,7 @@ class GreedySearch:
         self.settings, self.target = settings, settings["target"]
         self.zero_shot = read_matrix(inputs["matrix"])[self.target].to_dict()
         cell = Target(self.target, {SPLIT: inputs["table"]}, {SPLIT: inputs["table_digest"]})
-        self.scorer = Scorer(inputs["base"], [(cell, SPLIT)], settings["evaluation"])
+        self.scorer = Scorer(inputs["base"], [(cell, SPLIT)], decided(settings["evaluation"], made_decision(inputs)))
 
     def run(self) -> dict[str, Any]:
         """Return ``sources`` in the order in which they were taken, and ``steps``: source, accuracy, taken or not."""
