@@ -5,6 +5,7 @@
 rule train_baselines:
     input:
         **evaluation_data("{target}"),
+        precision=PRECISION,
         plan=ancient(P.plan),
         base=ancient(P.base),
         base_digest=P.base_digest,
@@ -30,7 +31,7 @@ rule train_baselines:
                 "trainings": trainings(w),
                 "models": starts(w),
                 "tables": training_tables(w),
-                "finetune": S.run.finetune.model_dump(exclude={"threads"}),
+                "finetune": S.run.finetune.model_dump(exclude={"threads", "retries"}),
                 "few_shot": S.run.few_shot.model_dump(),
                 "cache": P.cache,
                 "code": fingerprint("models.training"),

@@ -17,7 +17,8 @@ rule finetune:
     log:
         log_path("finetune", "{locale}-seed{seed}"),
     wildcard_constraints:
-        locale="|".join(map(re.escape, set(LOCALES) - set(S.run.models))) or "none",
+        locale="|".join(re.escape(l) for l in LOCALES if l not in S.run.models)
+        or "none",
     conda:
         ENVIRONMENT
     threads: S.run.finetune.threads

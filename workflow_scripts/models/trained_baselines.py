@@ -11,6 +11,7 @@ from workflow_scripts.core.locks import turn
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.cells import CellCache, cell_cache, targets_of
 from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.evaluation.precision import decided_scoring, made_decision
 from workflow_scripts.models.model_cache import FILES, ModelCache
 from workflow_scripts.selection.trainings import Training
 
@@ -24,7 +25,8 @@ class TrainedBaselines:
     ----------
     inputs : mapping
         ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["models"]``; ``tables``
-        and ``table_digests`` in the order of ``settings["tables"]``; the target's example tables.
+        and ``table_digests`` in the order of ``settings["tables"]``; the target's example tables; ``precision``: see
+        `evaluation.precision`.
     settings : mapping
         ``target``, ``seed``; ``trainings``: see `selection.trainings`; ``models``: [locale, seed] pairs; ``tables``:
         [locale, split] pairs; ``finetune``, ``few_shot``: the config's blocks; ``code`` of training; ``cache``;
@@ -32,7 +34,8 @@ class TrainedBaselines:
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        self.inputs, self.settings = inputs, settings
+        self.inputs = inputs
+        self.settings = {**settings, "scoring": decided_scoring(settings["scoring"], made_decision(inputs))}
         self.base = read_digest(inputs["base_digest"])
         (self.target,) = targets_of([settings["target"]], inputs)
 
