@@ -105,7 +105,9 @@ def test_a_shrunk_source_is_planned_where_it_is_wanted():
         "method": "average", "method_parameters": {}, "similarity_type": "X", "num_languages": 2, "include_target": False,
         "target_similarity": 1.0, "selector": "top_k", "selector_parameters": {}, "compatibility": False,
     }  # fmt: skip
-    experiments = {"e": {"settings": settings, "targets": ["t"], "method_tier": "none", "grouped_by": None}}
+    experiments = {
+        "e": {"settings": settings, "targets": ["t"], "method_tier": "none", "grouped_by": None, "joint": []}
+    }
     study = {"tiers": {"X": "none"}, "groups": {}, "pivot": "", "cosines": "", "greedy": {}}
     similarities = {("X", 0): {"t": {"a": 0.1, "b": 0.9}}}
     for wanted in ([], ["shrunk_top1"]):
