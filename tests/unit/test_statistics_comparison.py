@@ -181,7 +181,7 @@ def test_the_minimal_effect_is_found_in_80_percent_of_runs():
     for few in (2, 3, 49):
         power = TTestPower().power(minimal_effect(1 / np.sqrt(few), few), few, 0.05)
         assert power == pytest.approx(0.8, abs=1e-3)
-    assert np.isnan(minimal_effect(0.1, 1)) and np.isnan(minimal_effect(np.nan, 9))
+    assert all(np.isnan(minimal_effect(*given)) for given in ((0.1, 1), (np.nan, 9), (0.0, 9)))
 
 
 def test_the_chance_band_of_counts_is_that_of_all_flips():

@@ -1,6 +1,7 @@
 """The whole chain on the tiny preset: every output is there, sensible, reproducible, and made once."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -191,7 +192,7 @@ def test_results_removed_come_back_from_the_cache(tiny_copy: Path) -> None:
 def costs(results: Path) -> list[str]:
     """Return the rows of the report's cost table whose results can be looked up."""
     lines = (results / "report/report.md").read_text(encoding="utf-8").splitlines()
-    rows = [line for line in lines if line.startswith(("| finetune ", "| row ", "| merge "))]
+    rows = [line for line in lines if re.match(r"\| (finetune|row|merge) +\|", line)]
     assert len(rows) == 3
     return rows
 

@@ -18,11 +18,12 @@ def drawn_means(targets: Mapping[str, Differences]) -> Iterator[list[np.ndarray]
     if shared_clusters(targets):
         common = resamples("clusters", 1 + max(int(place.max()) for place in places.values()))
     own = {t: resamples(f"clusters of {t}", len(found.clusters)) for t, found in targets.items() if common is None}
+    parts = {t: np.column_stack([found.sums, found.sizes]).astype(np.float32) for t, found in targets.items()}
     for _ in range(DRAWS // CHUNK):
         weights = None if common is None else next(common)
         yield [
-            _resampled(found, next(own[t]) if weights is None else weights[:, places[t]])
-            for t, found in targets.items()
+            _resampled(part, next(own[t]) if weights is None else _columns(weights, places[t]))
+            for t, part in parts.items()
         ]
 
 
@@ -32,9 +33,15 @@ def _places(targets: Mapping[str, Differences]) -> dict[str, np.ndarray]:
     return {target: np.searchsorted(names, found.clusters) for target, found in targets.items()}
 
 
-def _resampled(found: Differences, weights: np.ndarray) -> np.ndarray:
-    totals = np.maximum(weights @ found.sizes.astype(np.float32), 1)
-    return (weights @ found.sums.astype(np.float32)) / totals[:, None]
+def _columns(weights: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return some columns; without a copy where they are all."""
+    return weights if len(places) == weights.shape[1] else weights[:, places]
+
+
+def _resampled(parts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return mean differences (B, C) from clusters' sums and sizes, side by side in shape (G, C + 1)."""
+    totals = weights @ parts
+    return totals[:, :-1] / np.maximum(totals[:, -1:], 1)
 
 
 def resampled_quotients(

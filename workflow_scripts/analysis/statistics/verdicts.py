@@ -76,7 +76,7 @@ def minimal_effect(error: float, units: int) -> float:
     units : int
         Targets, or clusters.
     """
-    if units < 2 or np.isnan(error):
+    if units < 2 or not error > 0:
         return float("nan")
     return _standardised_effect(units) * error
 
