@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflow_scripts.analysis.statistics.comparison import ACROSS
+from workflow_scripts.analysis.statistics.comparison import ACROSS, ORACLE
 from workflow_scripts.analysis.statistics.contrasts import CHOSEN, EXPLORATORY, PRIMARY
 from workflow_scripts.analysis.statistics.verdicts import LEVEL
 
@@ -23,7 +23,7 @@ def significance(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, Any
         ``statistics.json``.
     """
     across = table[table["scope"] == ACROSS]
-    exploratory = across[(across["family"] == EXPLORATORY) & (across["tier"] != "oracle")]
+    exploratory = across[(across["family"] == EXPLORATORY) & (across["tier"] != ORACLE)]
     chosen = exploratory[exploratory["experiment"] == CHOSEN].iloc[0]
     return {
         "primary": [_primary_row(row) for row in across[across["family"] == PRIMARY].to_dict("records")],

@@ -15,6 +15,7 @@ from workflow_scripts.analysis.statistics.contrasts import (
     EXPLORATORY,
     PRIMARY,
     Contrast,
+    contenders,
     exploratory_contrasts,
     primary_contrasts,
 )
@@ -34,7 +35,7 @@ from workflow_scripts.analysis.statistics.verdicts import (
 )
 
 Row = dict[str, Any]
-ACROSS, TARGET = "across targets", "target"
+ACROSS, TARGET, ORACLE = "across targets", "target", "oracle"
 COLUMNS = (
     "family", "tier", "contrast", "experiment", "system", "baseline", "scope", "target", "seeds", "targets", "n",
     "clusters", "effect", "low", "high", "p", "p_adjusted", "correction", "test", "mde", "family_low", "family_high",
@@ -170,8 +171,8 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
     primary, missing = primary_contrasts(results)
     comparisons = Comparisons([*primary, *exploratory_contrasts(results)], paths, results.languages)
     rows = comparisons.rows()
-    best, row = _oracle(comparisons, paths)
-    table = judged([*rows, row])
+    best = _best_on_test(comparisons, contenders(results))
+    table = judged([*rows, *([_oracle_row(*best)] if best else [])])
     across = table[table["scope"] == ACROSS]
     return table, {
         "level": LEVEL,
@@ -183,29 +184,45 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
         "not_formed": missing,
         "exploratory": {"across targets": int((across["family"] == EXPLORATORY).sum()),
                         "target": int((table["scope"] == TARGET).sum())},
-        "best_on_test": {"merges": len(results.experiments), "effect": best.estimate.effect, "chance": best.chance,
-                         "improved": best.improved, "hurt": best.hurt, "improved_by_chance": list(best.band)},
+        "best_on_test": _oracle_facts(best[0], contenders(results)) if best else None,
     }  # fmt: skip
 
 
-def _oracle(comparisons: Comparisons, paths: Mapping[str, str | Path]) -> tuple[BestOf, Row]:
-    """Return the comparison of the merge that is best on test data: what the same data choose and judge."""
-    chosen = {
-        t: [i for i in comparisons.columns[t] if comparisons.contrasts[i].baseline == "best_zero_shot_val"
-            and comparisons.contrasts[i].each_target]
-        for t in paths
-    }  # fmt: skip
-    found = {t: comparisons.differences(columns, [t])[t] for t, columns in chosen.items() if columns}
-    best = best_of(found)
+def _best_on_test(comparisons: Comparisons, names: Sequence[str]) -> tuple[BestOf, dict[str, Differences]] | None:
+    """Return the comparison of the merge that is best on test data, and what it is made of; None without contenders."""
+    wanted = [
+        i
+        for i, contrast in enumerate(comparisons.contrasts)
+        if contrast.experiment in names and contrast.baseline == "best_zero_shot_val"
+    ]
+    found: dict[str, Differences] = {}
+    for target, columns in comparisons.columns.items():
+        if chosen := [i for i in wanted if i in columns]:
+            found |= comparisons.differences(chosen, [target])
+    return (best_of(found), found) if found else None
+
+
+def _oracle_row(best: BestOf, found: Mapping[str, Differences]) -> Row:
     estimate, (low, high) = best.estimate, best.band
-    return best, {
-        "family": EXPLORATORY, "tier": "oracle", "contrast": "best merge on test − best_zero_shot_val",
+    return {
+        "family": EXPLORATORY, "tier": ORACLE, "contrast": "best merge on test − best_zero_shot_val",
         "experiment": "chosen on test", "system": "merge", "baseline": "best_zero_shot_val", "scope": ACROSS,
         "seeds": next(iter(found.values())).seeds.shape[1], "targets": len(found),
         "n": sum(f.n for f in found.values()), "clusters": count_clusters(found), "effect": estimate.effect,
         "low": estimate.low, "high": estimate.high, "p": estimate.p, "test": estimate.test, "improved": best.improved,
         "hurt": best.hurt, "improved_chance_low": low, "improved_chance_high": high,
     }  # fmt: skip
+
+
+def _oracle_facts(best: BestOf, names: Sequence[str]) -> Row:
+    return {
+        "merges": len(names),
+        "effect": best.estimate.effect,
+        "chance": best.chance,
+        "improved": best.improved,
+        "hurt": best.hurt,
+        "improved_by_chance": list(best.band),
+    }
 
 
 def records(table: pd.DataFrame) -> list[Row]:

@@ -88,6 +88,19 @@ def exploratory_contrasts(results: Results) -> list[Contrast]:
     return found
 
 
+def contenders(results: Results) -> list[str]:
+    """Return the experiments whose merges are not worse than the average single model, on validation data.
+
+    A broken merge is never the best, but the mirror image of its differences would be what chance gives to the best.
+    """
+    single = results.baseline("mean_zero_shot")["accuracy_validation"]
+    return [
+        name
+        for name, targets in results.targets_of.items()
+        if results.of_experiment(name)["accuracy_validation"].mean() >= single[targets].mean()
+    ]
+
+
 def against_baseline(results: Results, experiment: str, baseline: str, family: str) -> Contrast:
     """Return an experiment's merge against a baseline, over the targets that have both."""
     place = experiment if baseline in OF_SOURCES else ""
