@@ -43,6 +43,7 @@ def test_each_tier_knows_what_it_may(with_rule):
     assert "sources agree on the target" not in names["none"] and "sources agree on the target" in names["unlabelled"]
     assert "best zero-shot" not in names["unlabelled"] and "best zero-shot" in names["labelled validation"]
     assert "self" not in names["labelled validation"]
+    assert not any(name.startswith("NXN") for name in names["labelled training"]), "transfer has features of its own"
     assert tiers["labelled validation"]["merges"] == tiers["labelled training"]["merges"] == 44, "IncTar is left out"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.analysis.items import Items
-from workflow_scripts.analysis.predictor.features import Known, feature_table
+from workflow_scripts.analysis.predictor.features import OMITTED, Known, feature_table
 from workflow_scripts.analysis.predictor.options import Key, Option, target_options
 from workflow_scripts.analysis.predictor.regret import halves
 from workflow_scripts.analysis.predictor.validation import Validation
@@ -62,9 +62,9 @@ class Evidence:
             locales,
             results.languages,
             {name: method_title(results, name) for name in results.experiments},
-            self.tiers,
-            self.similarities,
-            self.seed_matrices,
+            {name: tier for name, tier in self.tiers.items() if results.settings["measures"][name] not in OMITTED},
+            {key: matrix.loc[locales, locales].to_numpy() for key, matrix in self.similarities.items()},
+            {seed: matrix.loc[locales, locales].to_numpy() for seed, matrix in self.seed_matrices.items()},
             {(t, seed): v.agreement(locales, seed) for t, v in self.validation.items() for seed in self.seeds},
         )
         without = (e for e in results.plan.values() if not results.experiments[e["experiment"]]["include_target"])

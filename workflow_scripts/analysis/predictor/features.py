@@ -15,7 +15,7 @@ OMITTED = {"random", "nxn"}  # measures: noise; transfer itself, which has featu
 
 @dataclass(frozen=True)
 class Known:
-    """What features are computed from.
+    """What features are computed from; matrices are arrays in the order of `locales`.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class Known:
     titles : mapping
         Experiment → its method's title.
     tiers : mapping
-        Similarity type → supervision tier.
+        Similarity type → supervision tier; `OMITTED` measures are not among them.
     similarities : mapping
-        (similarity type, seed) → matrix (rows = target, columns = source).
+        (similarity type, seed) → array (rows = target, columns = source).
     validation : mapping
         Seed → A_val (rows = models, columns = evaluation locales).
     agreement : mapping
@@ -39,9 +39,9 @@ class Known:
     languages: Mapping[str, Mapping[str, Any]]
     titles: Mapping[str, str]
     tiers: Mapping[str, str]
-    similarities: Mapping[tuple[str, int], pd.DataFrame]
-    validation: Mapping[int, pd.DataFrame]
-    agreement: Mapping[tuple[str, int], pd.DataFrame]
+    similarities: Mapping[tuple[str, int], np.ndarray]
+    validation: Mapping[int, np.ndarray]
+    agreement: Mapping[tuple[str, int], np.ndarray]
 
 
 def feature_table(entries: Iterable[Mapping[str, Any]], known: Known) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -76,26 +76,27 @@ def merge_features(entry: Mapping[str, Any], known: Known) -> dict[str, Values]:
     """Return tier → feature → value of one plan entry."""
     target, seed = entry["target"], entry["seed"]
     sources = [s["locale"] for s in entry["sources"]]
-    others = [name for name in known.locales if name != target]
+    places = np.array([known.locales.index(name) for name in sources])
+    place = known.locales.index(target)
+    others = np.delete(np.arange(len(known.locales)), place)
     found: dict[str, Values] = {tier: {} for tier in TIERS}
     found["none"] |= {"sources": len(sources), "effective sources": entry["effective_sources"]}
     methods = sorted(set(known.titles.values()))
     found["none"] |= {f"method: {m}": float(m == known.titles[entry["experiment"]]) for m in methods}
     found["none"] |= _languages(target, sources, known.languages)
     for name, tier in known.tiers.items():
-        if name.lower() not in OMITTED:
-            found[tier] |= _similarity(name, known.similarities[name, seed], target, sources, others)
+        found[tier] |= _similarity(name, known.similarities[name, seed], place, places, others)
     if len(sources) > 1:
-        found["unlabelled"]["sources agree on the target"] = _between(known.agreement[target, seed], sources)
-    transfer = known.validation[seed][target]
+        found["unlabelled"]["sources agree on the target"] = _between(known.agreement[target, seed], places)
+    transfer = known.validation[seed][:, place]
     best = float(transfer[others].max())
     found["labelled validation"] |= {
         "best zero-shot": best,
-        "best source": float(transfer[sources].max()),
-        "mean source": float(transfer[sources].mean()),
-        "spread of sources": float(transfer[sources].std(ddof=0)),
+        "best source": float(transfer[places].max()),
+        "mean source": float(transfer[places].mean()),
+        "spread of sources": float(transfer[places].std()),
     }
-    own = float(transfer[target])
+    own = float(transfer[place])
     found["labelled training"] |= {"self": own, "ZS/self": best / own if own else float("nan")}
     return found
 
@@ -114,17 +115,17 @@ def _languages(target: str, sources: Sequence[str], languages: Mapping[str, Mapp
     }
 
 
-def _similarity(name: str, matrix: pd.DataFrame, target: str, sources: Sequence[str], others: Sequence[str]) -> Values:
+def _similarity(name: str, matrix: np.ndarray, target: int, sources: np.ndarray, others: np.ndarray) -> Values:
     found = {
-        f"{name} to sources": float(matrix.loc[target, list(sources)].mean()),
-        f"{name} to the nearest": float(matrix.loc[target, list(others)].max()),
+        f"{name} to sources": float(matrix[target, sources].mean()),
+        f"{name} to the nearest": float(matrix[target, others].max()),
     }
     if len(sources) < 2:
         return found
     return found | {f"{name} among sources": _between(matrix, sources)}
 
 
-def _between(matrix: pd.DataFrame, sources: Sequence[str]) -> float:
+def _between(matrix: np.ndarray, sources: np.ndarray) -> float:
     """Return the mean over ordered pairs of different sources."""
-    block = matrix.loc[list(sources), list(sources)].to_numpy()
+    block = matrix[np.ix_(sources, sources)]
     return float(block[~np.eye(len(sources), dtype=bool)].mean())

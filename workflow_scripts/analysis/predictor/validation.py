@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from workflow_scripts.analysis.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.data.examples import read_examples
@@ -33,13 +32,13 @@ class Validation:
         """Return the mean accuracy of models or merges (name, seed), with its interval."""
         return clustered_accuracy(np.mean([self.correct[m] for m in models], axis=0), self.clusters)
 
-    def agreement(self, locales: Sequence[str], seed: int) -> pd.DataFrame:
+    def agreement(self, locales: Sequence[str], seed: int) -> np.ndarray:
         """Return the share of sentences on which two locales' models predict the same (locale × locale)."""
         shares = np.eye(len(locales))
         for i, j in itertools.combinations(range(len(locales)), 2):
             same = self.predictions[locales[i], seed] == self.predictions[locales[j], seed]
             shares[i, j] = shares[j, i] = same.mean()
-        return pd.DataFrame(shares, locales, locales)
+        return shares
 
 
 def read_validation(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Validation]:
