@@ -72,6 +72,10 @@ rule figure:
 rule html_report:
     input:
         **RESULTS,
+        comparisons=rules.compare_systems.output.table,
+        claims=rules.check_claims.output.table,
+        predictor=P.predictor,
+        recommendations=P.recommendations,
         details=rules.report_tables.output.details,
         diagnostics=rules.report_tables.output.diagnostics,
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),

@@ -53,7 +53,7 @@ def run_data(**changes: Any) -> RunData:
         "predictions": {t: predictions() for t in LOCALES}, "sidecars": [sidecar],
         "disk": {"models": [10**6], "rows": [10], "merges": [10]},
         "statistics": pd.DataFrame(columns=["baseline", "experiment", "target", "system", "family", "tier"]),
-        "facts": {}, "claims": pd.DataFrame(), "recommendations": pd.DataFrame(columns=["target"]), "predictor": {},
+        "claims": pd.DataFrame(), "recommendations": pd.DataFrame(columns=["target"]), "predictor": {},
     }  # fmt: skip
     return RunData(**{**parts, **changes})
 

@@ -15,9 +15,8 @@ from workflow_scripts.analysis.html.predictions import Predictions, read_cells, 
 from workflow_scripts.analysis.matrices import read_matrix
 from workflow_scripts.analysis.results import Results, read_results
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.selection.plan import TIERS
 
-WITHOUT_TRAINING = TIERS[:3]  # supervision that needs no labelled training data of the target
+TEXT = ("target", "experiment")  # columns that are text even where all of them are empty
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,6 @@ class RunData:
         What is stored → sizes of its files in bytes.
     statistics, claims, recommendations : DataFrame
         As in the CSV files of these names.
-    facts : dict
-        ``statistics.json``.
     predictor : dict
         ``predictor.json``.
     """
@@ -61,7 +58,6 @@ class RunData:
     sidecars: list[dict[str, Any]]
     disk: dict[str, list[int]]
     statistics: pd.DataFrame
-    facts: dict[str, Any]
     claims: pd.DataFrame
     recommendations: pd.DataFrame
     predictor: dict[str, Any]
@@ -91,17 +87,12 @@ class RunData:
 
 
 def chosen_merges(results: Results) -> dict[str, str]:
-    """Return per target the experiment that is best on its validation data, ties to the first.
+    """Return per target the experiment that is best on its validation data.
 
     Experiments that need the target's labelled training data take part only if the run has no others: who has such data
     has the target's own model.
     """
-    merges = results.mean[results.mean["system"] == "merge"]
-    order = {name: i for i, name in enumerate(results.experiments)}
-    fair = merges["tier"].isin(WITHOUT_TRAINING)
-    ranked = merges[fair if fair.any() else ~fair].assign(order=lambda rows: rows["experiment"].map(order))
-    ranked = ranked.sort_values(["accuracy_validation", "order"], ascending=[False, True]).drop_duplicates("target")
-    return dict(ranked[["target", "experiment"]].itertuples(index=False))
+    return results.chosen_with("labelled validation") or results.chosen
 
 
 def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
@@ -118,32 +109,24 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     return RunData(
         results=results,
         chosen=chosen,
-        details=_table(inputs["details"], []),
-        diagnostics=_table(inputs["diagnostics"], []),
+        details=_table(inputs["details"]),
+        diagnostics=_table(inputs["diagnostics"]),
         similarities=_mean_matrices(settings["measures"], seeds, inputs["similarities"]),
         cells=read_cells(rows, examples),
         examples=examples,
         predictions={t: read_predictions(results, t, chosen[t], rows, merges) for t in results.targets},
         sidecars=[json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]],
         disk={name: [Path(p).stat().st_size for p in inputs[name]] for name in ("models", "rows", "merges")},
-        statistics=_table(inputs.get("statistics"), ["baseline", "experiment", "target", "system", "family"]),
-        facts=_facts(inputs.get("statistics_facts")),
-        claims=_table(inputs.get("claims"), ["claim"]),
-        recommendations=_table(inputs.get("recommendations"), ["target"]),
-        predictor=_facts(inputs.get("predictor")),
+        statistics=_table(inputs["comparisons"]),
+        claims=_table(inputs["claims"]),
+        recommendations=_table(inputs["recommendations"]),
+        predictor=json.loads(Path(inputs["predictor"]).read_text(encoding="utf-8")),
     )
 
 
-def _facts(path: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    return found
-
-
-def _table(path: str | None, columns: list[str]) -> pd.DataFrame:
+def _table(path: str) -> pd.DataFrame:
     """Read a table; text columns have empty text where nothing is said, not NaN."""
-    if not path:
-        return pd.DataFrame(columns=columns)
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str"))
     text = table.select_dtypes(exclude="number").columns
     return table.fillna(dict.fromkeys(text, ""))
 

@@ -22,6 +22,8 @@ LEVELS = {
     "english": "the pivot’s model",
     "average_all": "average of all other models",
     "mean_zero_shot": "mean of all other models",
+    "few_shot": "best other model, fine-tuned on the target’s validation data",
+    "few_shot_base": "the base model, fine-tuned on the target’s validation data",
 }
 
 
@@ -96,7 +98,9 @@ def _advice(data: RunData, target: str) -> Table | None:
 def _levels(data: RunData, target: str) -> Table:
     rows = []
     chosen = data.chosen[target]
-    named = {name: (title, data.results.baseline(name)) for name, title in LEVELS.items()}
+    mean = data.results.mean
+    names = mean.loc[(mean["target"] == target) & (mean["experiment"] == ""), "system"]
+    named = {name: (LEVELS.get(name, name), data.results.baseline(name)) for name in names}
     named["merge"] = (
         f"merge chosen on validation data: {data.results.titles[chosen]}",
         data.results.of_experiment(chosen),

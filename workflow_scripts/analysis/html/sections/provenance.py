@@ -13,6 +13,10 @@ FILES = {
     "cross_lingual_summary.csv": "one row per target: baselines and merges with intervals",
     "merge_details.csv": "one row per merge: sources, weights, baselines, effects",
     "selection_diagnostics.csv": "the sources’ ranks by transfer and by similarity",
+    "statistics.csv": "every comparison with test and interval",
+    "claims.csv": "the claims ledger",
+    "recommendations.csv": "what to do for each target",
+    "predictor.json": "what the predictor learnt, and every policy’s regret",
     "../nxn/evaluation_matrix.csv": "the NxN matrix; rows = models",
     "../selection/plan.json": "sources and weights of every merge",
     "../experiments.db": "everything as SQLite",
@@ -25,7 +29,7 @@ def section(data: RunData) -> Section:
     files = Table(
         "Files beside this one",
         ["file", "what is in it"],
-        [[text_cell(Markup('<a href="{0}">{0}</a>').format(p)), text_cell(t)] for p, t in files_beside(data).items()],
+        [[text_cell(Markup('<a href="{0}">{0}</a>').format(p)), text_cell(t)] for p, t in FILES.items()],
     )
     config = json.dumps({"run": results.settings, "experiments": results.experiments}, indent=1, ensure_ascii=False)
     return Section(
@@ -38,18 +42,6 @@ def section(data: RunData) -> Section:
             Folded("Configuration with all defaults", [Prose(Markup("<pre>{}</pre>").format(config))]),
         ],
     )
-
-
-def files_beside(data: RunData) -> dict[str, str]:
-    """Return the files that the report links to, with what is in them."""
-    tested = {"statistics.csv": "every comparison with test and interval", "claims.csv": "the claims ledger",
-              "recommendations.csv": "what to do for each target"}  # fmt: skip
-    present = {
-        "statistics.csv": data.statistics,
-        "claims.csv": data.claims,
-        "recommendations.csv": data.recommendations,
-    }
-    return FILES | {name: text for name, text in tested.items() if len(present[name])}
 
 
 def _codes(data: RunData) -> Table:
