@@ -21,6 +21,12 @@ from workflow_scripts.analysis.html.text import (
 
 PRIMARY_TIER = "labelled validation"
 RECOMMENDED = ["language", "advice", "best option", "expected accuracy [95 %]", "below own model", "confidence", "why"]
+LEVELS = {
+    "self": "own model",
+    "average_all": "average of all other models",
+    "mean_zero_shot": "mean of all other models",
+    "few_shot": "that source, fine-tuned on validation",
+}
 ADVICE = {
     "merge": "merge for {}",
     "single source": "take a single source for {}",
@@ -54,11 +60,11 @@ def first_screen(data: RunData) -> FirstScreen:
 def mean_accuracies(data: RunData) -> list[dict[str, object]]:
     """Return mean accuracies over targets, the highest first: ``title``, ``value``, ``shown``, ``kind``."""
     chosen, fair = chosen_and_fair(data)
-    means = [("own model", data.results.baseline("self")["accuracy"].mean(), ""),
-             ("merge chosen on validation", chosen.mean(), "merge"),
-             ("best single source, chosen on validation", fair.mean(), "single"),
-             ("average of all other models", data.results.baseline("average_all")["accuracy"].mean(), ""),
-             ("mean of all other models", data.results.baseline("mean_zero_shot")["accuracy"].mean(), "")]  # fmt: skip
+    means = [
+        ("merge chosen on validation", chosen.mean(), "merge"),
+        ("best single source, chosen on validation", fair.mean(), "single"),
+        *((title, data.results.baseline(name)["accuracy"].mean(), "") for name, title in LEVELS.items()),
+    ]
     known = sorted((m for m in means if pd.notna(m[1])), key=lambda m: -m[1])
     return [{"title": title, "value": value, "shown": percent(value), "kind": kind} for title, value, kind in known]
 
