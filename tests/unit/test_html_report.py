@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from workflow_scripts.analysis.html.blocks import Cell, by_number, number_cell, 
 from workflow_scripts.analysis.html.confusion import confusion, confusion_map, intent_table
 from workflow_scripts.analysis.html.examples import changes
 from workflow_scripts.analysis.html.page import TEMPLATES, render_html
+from workflow_scripts.analysis.html.run_data import chosen_merges
 from workflow_scripts.analysis.html.sections import claims, effects, first, predictor, sources, transfer
 from workflow_scripts.analysis.html.target_page import target_page
 from workflow_scripts.analysis.html.text import chip, foreign, percent, points, points_interval
@@ -90,6 +92,15 @@ def test_json_cannot_leave_its_script() -> None:
 
 def test_the_chosen_merge_needs_no_training_data() -> None:
     assert set(run_data().chosen.values()) == {"average_NXN_k2_exc"}  # ties_REAL is better, but needs them
+
+
+def test_a_target_with_nothing_else_takes_what_needs_training_data() -> None:
+    data = run_data()
+    rows = data.results.systems
+    alone = rows[(rows["target"] != "th-TH") | (rows["experiment"] != "average_NXN_k2_exc")]
+    plan = {k: e for k, e in data.results.plan.items() if not k.startswith("average_NXN_k2_exc/th-TH")}
+    chosen = chosen_merges(replace(data.results, systems=alone, plan=plan))
+    assert chosen == {"de-DE": "average_NXN_k2_exc", "ar-SA": "average_NXN_k2_exc", "th-TH": "ties_REAL_k2_exc"}
 
 
 def test_confusion_counts_all_seeds() -> None:

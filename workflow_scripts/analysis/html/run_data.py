@@ -89,10 +89,10 @@ class RunData:
 def chosen_merges(results: Results) -> dict[str, str]:
     """Return per target the experiment that is best on its validation data.
 
-    Experiments that need the target's labelled training data take part only if the run has no others: who has such data
-    has the target's own model.
+    Experiments that need the target's labelled training data take part only where a target has no others: who has such
+    data has the target's own model.
     """
-    return results.chosen_with("labelled validation") or results.chosen
+    return {**results.chosen, **results.chosen_with("labelled validation")}
 
 
 def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:

@@ -35,6 +35,7 @@ class TargetPage:
     language: dict[str, Any]
     chosen: str
     single: str
+    clusters: int
     neighbours: list[str]
     advice: Table | None
     levels: Table
@@ -53,6 +54,7 @@ def target_page(data: RunData, target: str) -> TargetPage:
         language=data.language(target),
         chosen=results.titles[data.chosen[target]],
         single=str(results.baseline(BASELINE).loc[target, "model"]),
+        clusters=data.examples[target]["cluster"].nunique(),
         neighbours=_neighbours(results.targets, target),
         advice=_advice(data, target),
         levels=_levels(data, target),
