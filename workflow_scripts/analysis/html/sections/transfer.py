@@ -47,8 +47,8 @@ def _heat_map(data: RunData) -> Plot:
     return Plot(
         "nxn", "Test accuracy of every model on every locale",
         Markup("Point at a cell for its accuracy, 95 % interval and n. Each column is also a table on "
-               "its target’s page. All values: <a href='../nxn/evaluation_matrix.csv'>evaluation_matrix.csv</a>, per seed "
-               "<a href='../nxn/cells.csv'>cells.csv</a>."),
+               "its target’s page. All values: <a href='../nxn/evaluation_matrix.csv'>evaluation_matrix.csv</a>, per "
+               "seed <a href='../nxn/cells.csv'>cells.csv</a>."),
         f"Heat map of {plural(len(names), 'model')} on as many locales. Own models average {percent(own.mean())}, "
         f"other models {percent(others.mean())}, from {percent(others.min())} to {percent(others.max())}.",
         figure,
