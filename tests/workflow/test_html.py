@@ -104,3 +104,10 @@ def test_the_terminal_has_the_answer_and_a_dry_run_stays_clean(tiny_copy: Path) 
     matrix.unlink()
     told = succeeded(snakemake(tiny_copy, preset("tiny")))
     assert f"✓ transfer: mean self accuracy {100 * own:.1f} %" in told
+
+
+def test_snakemakes_own_report_carries_the_figures_with_captions(tiny_copy: Path) -> None:
+    succeeded(snakemake(tiny_copy, preset("tiny"), "--report", "all.html"))
+    text = (tiny_copy / "all.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'"caption": "<p>[A-Z]', text)) == 5, "the report and four figures"
+    assert '"Figures"' in text and '"Report"' in text and "ordered by family and genus" in text
