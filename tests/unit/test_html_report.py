@@ -103,6 +103,15 @@ def test_a_target_with_nothing_else_takes_what_needs_training_data() -> None:
     assert chosen == {"de-DE": "average_NXN_k2_exc", "ar-SA": "average_NXN_k2_exc", "th-TH": "ties_REAL_k2_exc"}
 
 
+def test_titles_tell_experiments_apart() -> None:
+    data = run_data()
+    settings = {
+        "a": data.results.experiments["average_NXN_k2_exc"],
+        "b": data.results.experiments["average_NXN_k2_exc"],
+    }
+    assert replace(data.results, experiments=settings).titles == {"a": "a", "b": "b"}
+
+
 def test_confusion_counts_all_seeds() -> None:
     gold = np.array([0, 0, 1])
     counts = confusion(gold, np.array([[0, 1, 1], [0, 0, 2]]), 3)

@@ -1,6 +1,7 @@
 """All results of a run in one place, as the report's tables and figures read them."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,8 +78,10 @@ class Results:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """Experiment → a short title that says only what differs between experiments."""
-        return short_titles(self.experiments)
+        """Experiment → a short title that says only what differs between experiments; its name if that is not enough."""
+        titles = short_titles(self.experiments)
+        count = Counter(titles.values())
+        return {name: title if count[title] == 1 else name for name, title in titles.items()}
 
     @cached_property
     def chosen(self) -> dict[str, str]:
