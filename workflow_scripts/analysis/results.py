@@ -78,7 +78,7 @@ class Results:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """Experiment → a short title that says only what differs between experiments; its name if that is not enough."""
+        """Experiment → a short title of what differs between experiments, or its name if that is not enough."""
         titles = short_titles(self.experiments)
         count = Counter(titles.values())
         return {name: title if count[title] == 1 else name for name, title in titles.items()}
