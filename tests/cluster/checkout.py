@@ -142,5 +142,6 @@ def outcome(results: Path) -> dict[str, bytes]:
     """
     files = [p for p in results.rglob("*") if p.is_file() and not {"cache", "logs"} & set(p.relative_to(results).parts)]
     sidecars = {p for p in files if p.suffix == ".json" and b'"wall_seconds"' in p.read_bytes()}
-    stated = sidecars | {results / "report" / "report.md", results / "experiments.db", results / ".lock"}
+    reports = {results / "report" / f"report.{kind}" for kind in ("md", "html")}
+    stated = sidecars | reports | {results / "experiments.db", results / ".lock"}
     return {str(p.relative_to(results)): p.read_bytes() for p in sorted(set(files) - stated)}
