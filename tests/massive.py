@@ -9,16 +9,15 @@ from typing import Any
 from workflow_scripts.data.providers.massive import LABELS, LOCALES
 
 GROUPS = 3  # so many different "languages"; locales of one group understand each other
-FILLERS = ["please", "now", "today", "again", "soon", "later"]
 
 
 def utterance(locale: str, number: int, partition: str, labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
     """Return one utterance as the releases spell it; `number` is the same in all locales."""
     label = labels[number % len(labels)]
-    words = [*label.split("_"), FILLERS[number // len(labels) % len(FILLERS)], f"n{number}"]
+    words = [locale[:2], *label.split("_")]
     shift = LOCALES.index(locale) % GROUPS
     letters = {97 + i: 97 + (i + 9 * shift) % 26 for i in range(26)}
-    text = " ".join([locale[:2], *words[:-2]]).translate(letters) + f" {locale[3:].lower()} {words[-2]} {words[-1]}"
+    text = " ".join(words).translate(letters) + f" n{number}"
     row = {
         "id": str(number), "locale": locale, "partition": partition, "scenario": label.split("_")[0], "intent": label,
         "utt": text, "annot_utt": text, "worker_id": "1",

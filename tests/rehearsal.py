@@ -17,7 +17,7 @@ def rehearsal_config(locales: list[str] | None = None) -> dict[str, Any]:
         for settings in (block["fixed"], block["sweep"]):
             if "num_languages" in settings:
                 settings["num_languages"] = _possible(settings["num_languages"], len(chosen) - 1)
-    training = {"learning_rate": 3.0e-3, "batch_size": 16, "epochs": 3}
+    training = {"learning_rate": 5.0e-3, "batch_size": 16, "epochs": 5}
     return {
         **config,
         "locales": chosen,
@@ -53,6 +53,8 @@ def write_encoder(folder: Path) -> None:
         max_position_embeddings=130,
         type_vocab_size=1,
         pad_token_id=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         initializer_range=0.2,
     )
     with torch.random.fork_rng():
