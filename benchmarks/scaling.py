@@ -21,6 +21,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.planning import DRY_RUN, PLAN, call, jobs_in, write_data, write_stubs
+from workflow_scripts import evaluate_target
 from workflow_scripts.analysis.matrices import write_matrix
 from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.locales import all_locales
@@ -28,7 +29,6 @@ from workflow_scripts.core.study import Study
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation.packs import Scores, write_pack
 from workflow_scripts.evaluation.row_outputs import write_row
-from workflow_scripts.evaluation.target_table import target_rows
 from workflow_scripts.planning.jobs import Job, read_jobs
 
 METHODS = ["average", "similarity", "task_arithmetic", "ties", "dare_ties", "della", "karcher", "model_stock"]
@@ -114,24 +114,24 @@ def samples(study: Study, jobs: list[Job]) -> dict[str, Any]:
     write_pack("sample/cell_validation", {"cell": scores["validation"]})
     job = next(j for j in jobs if j.rule == "evaluate")
     assert job.settings is not None
-    inputs = _evaluation_inputs(job, locales, scores)
-    plan = json.loads(Path(paths.plan).read_text())
-    evaluation: list[Any] = []
+    inputs, settings = _evaluation_inputs(job, study, scores), job.settings
+    tables = {key: f"sample/evaluation.{key}" for key in ("table", "correct")}
+    evaluate_seconds = timed(lambda: evaluate_target.main(inputs, tables, settings, 1))
     return {
         "row_mb": round(sum(Path(outputs[s]).stat().st_size for s in SIZES) / 1e6, 1),
         "cell_mb": round(sum(Path(f"sample/{n}").stat().st_size for n in ("cell", "cell_validation")) / 1e6, 2),
         "row_seconds": row_seconds,
-        "evaluate_seconds": timed(lambda: evaluation.extend(target_rows(inputs, job.settings or {}, plan))),
-        "systems": len(evaluation),
+        "evaluate_seconds": evaluate_seconds,
+        "evaluation_mb": round(sum(Path(f).stat().st_size for f in tables.values()) / 1e6, 2),
         "plan_mb": round(Path(paths.plan).stat().st_size / 1e6, 1),
         "files": sum(len(job.files) for job in jobs),
     }
 
 
-def _evaluation_inputs(job: Job, locales: list[str], scores: dict[str, Scores]) -> dict[str, Any]:
-    """Return an evaluation's inputs at their real size, for the job's target."""
+def _evaluation_inputs(job: Job, study: Study, scores: dict[str, Scores]) -> dict[str, Any]:
+    """Return an evaluation's inputs at their real size."""
     assert job.settings is not None
-    target, count = job.settings["target"], SIZES["test"]
+    locales, count = study.run.locales, SIZES["test"]
     labels = np.random.default_rng(0).integers(INTENTS, size=count)
     numbers = [str(i) for i in range(count)]
     table = pd.DataFrame({"id": numbers, "text": numbers, "label": labels, "cluster": numbers})
@@ -143,13 +143,13 @@ def _evaluation_inputs(job: Job, locales: list[str], scores: dict[str, Scores]) 
     values = np.random.default_rng(1).uniform(size=(len(locales), len(locales)))
     write_matrix(pd.DataFrame(values, locales, locales).rename_axis("model"), "sample/matrix.csv")
     return {
+        "plan": study.paths.plan,
         "table": "sample/table.parquet",
         "table_digest": "sample/table.digest",
         "rows": ["sample/test"] * len(locales),
         "validation_matrices": ["sample/matrix.csv"],
         "merges": ["sample/merges"],
         "merges_validation": ["sample/merges_validation"],
-        "target": target,
     }
 
 
