@@ -1,8 +1,9 @@
-"""What half-precision task vectors and stored rows do to predictions: ``python -m benchmarks.precision results/demo``.
+"""What half precision and stored rows do to predictions: ``python -m benchmarks.precision results/demo``.
 
 Takes the models of a finished run. Every model predicts every locale's test sentences from its task vector as it is,
 and again from a copy in float16 and in bfloat16; less than 0.1 % of the predictions should change. Then rows of its
-embedding are changed, stored by rows and stored whole: the logits must be identical.
+embedding are changed, stored by rows and stored whole: the logits must be identical. Then it predicts once more in each
+of the faster number formats of `evaluation.precision`.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import torch
 
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.evaluation.cells import Target
+from workflow_scripts.evaluation.precision import FAST
 from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import (
@@ -27,16 +29,18 @@ from workflow_scripts.models.checkpoints import (
 )
 
 SETTINGS = {"max_length": 128, "batch_tokens": 2048}
+FORMATS = {f"passes in {name}": name for name in FAST}
 ROWS = 2000  # changed rows of the embedding
 
 
 def compare(run: Path) -> dict[str, dict[str, float]]:
     """Return per way of storing what it does to the predictions of all models of a run; see `difference`."""
     base = read_digest(run / "base/base.digest")
-    scorer = Scorer(
-        run / "base/model", [(target(run, p.name), "test") for p in sorted((run / "data").iterdir())], SETTINGS
-    )
-    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"float16": [], "bfloat16": [], "rows": []}
+    cells = [(target(run, p.name), "test") for p in sorted((run / "data").iterdir())]
+    with tempfile.TemporaryDirectory() as cache:
+        scorer = Scorer(run / "base/model", cells, SETTINGS, base, cache)
+    names = ("float16", "bfloat16", "rows", *FORMATS)
+    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
     for path in sorted((run / "models").glob("*/*/model.safetensors")):
         full = load_task_vector(path, base)
         reference = logits(scorer, full)
@@ -44,6 +48,8 @@ def compare(run: Path) -> dict[str, dict[str, float]]:
             pairs[storage].append((reference, logits(scorer, stored(full, storage, base))))
         by_rows, whole = (stored(v, "float32", base) for v in with_rows(full, run / "base/model"))
         pairs["rows"].append((logits(scorer, by_rows), logits(scorer, whole)))
+        for name, precision in FORMATS.items():
+            pairs[name].append((reference, logits(scorer, full, precision)))
     return {name: difference(both) for name, both in pairs.items()}
 
 
@@ -53,10 +59,10 @@ def target(run: Path, locale: str) -> Target:
     return Target(locale, {"test": f"{stem}.parquet"}, {"test": f"{stem}.digest"})
 
 
-def logits(scorer: Scorer, task_vector: TaskVector) -> np.ndarray:
+def logits(scorer: Scorer, task_vector: TaskVector, precision: str = "float32") -> np.ndarray:
     """Return a model's logits (float32) on all cells."""
     set_task_vector(scorer.model, scorer.base, scorer.vocabulary, task_vector)
-    return np.concatenate([predict(scorer.model, texts, scorer.batch_tokens) for texts in scorer.encoded])
+    return np.concatenate([predict(scorer.model, texts, scorer.batch_tokens, precision) for texts in scorer.encoded])
 
 
 def stored(task_vector: TaskVector, storage: str, base: str) -> TaskVector:

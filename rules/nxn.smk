@@ -28,6 +28,7 @@ rule precision:
             {
                 "locales": CHECKED,
                 "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
+                "cache": f"{P.cache}/cells",
             }
         ),
         code=fingerprint("choose_precision"),

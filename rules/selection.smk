@@ -54,6 +54,7 @@ rule greedy:
                 "locales": LOCALES,
                 "include_target": w.candidates == "inc",
                 "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
+                "cache": f"{P.cache}/cells",
             }
         ),
         code=fingerprint("search_sources", "merging.methods.average"),

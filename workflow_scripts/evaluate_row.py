@@ -19,7 +19,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     def score(missing: list[Any]) -> Any:
         from workflow_scripts.evaluation.score_checkpoint import score_checkpoint
 
-        return score_checkpoint(inputs, base, missing, scoring["evaluation"], threads)
+        return score_checkpoint(inputs, base, missing, scoring, threads)
 
     targets = targets_of(settings["locales"], inputs)
     packs, computed = cached_scores(cache, targets, score)

@@ -8,7 +8,7 @@ from workflow_scripts.core.atomic import remove
 from workflow_scripts.core.job import run_job, say
 from workflow_scripts.core.locks import clear
 
-KEPT_AT = {"models": "*", "statistics": "*", "training": "*", "cells": "*/*", "merges": "*"}
+KEPT_AT = {"models": "*", "statistics": "*", "training": "*", "cells": "*/*", "merges": "*", "tokens": "*"}
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:

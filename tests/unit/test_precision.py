@@ -177,7 +177,8 @@ def inputs(tiny_base, tmp_path):
 def choose(inputs, tmp_path, wanted):
     evaluation = {"batch_tokens": 64, "max_length": 32, "precision": wanted}
     outputs = {"decision": str(tmp_path / "decision.json")}
-    choose_precision.main(inputs, outputs, {"locales": ["de-DE", "en-US"], "evaluation": evaluation}, 1)
+    settings = {"locales": ["de-DE", "en-US"], "evaluation": evaluation, "cache": str(tmp_path / "cache/cells")}
+    choose_precision.main(inputs, outputs, settings, 1)
     return json.loads((tmp_path / "decision.json").read_text())
 
 

@@ -38,11 +38,6 @@ def foreseen_decision(inputs: Mapping[str, Any], read: Callable[[str], str | Non
     return None if text is None else dict(json.loads(text))
 
 
-def decided(evaluation: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config's `evaluation:` block with the number format that the run uses."""
-    return {**evaluation, "precision": made["mode"]}
-
-
 def decided_scoring(scoring: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of scoring (see `cells.cell_cache`) with the number format that the run uses."""
-    return {**scoring, "evaluation": decided(scoring["evaluation"], made)}
+    return {**scoring, "evaluation": {**scoring["evaluation"], "precision": made["mode"]}}

@@ -10,7 +10,8 @@ from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.evaluation.precision import FLOAT32
 from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector
-from workflow_scripts.models.compact import compact_model
+from workflow_scripts.models.compact import of_tokens
+from workflow_scripts.models.tokens import TokenCache
 
 
 class Scorer:
@@ -24,13 +25,22 @@ class Scorer:
         Each example table is verified against its digest.
     settings : dict
         The config's `evaluation:` block, the number format decided.
+    digest : str
+        θ₀'s digest.
+    cache : path
+        Folder of tokenised texts.
     """
 
-    def __init__(self, base: str | Path, wanted: list[Cell], settings: dict[str, Any]) -> None:
+    def __init__(
+        self, base: str | Path, wanted: list[Cell], settings: dict[str, Any], digest: str, cache: str | Path
+    ) -> None:
         self.base, self.wanted, self.batch_tokens = base, wanted, settings["batch_tokens"]
         self.precision = settings.get("precision", FLOAT32)
         tables = [read_examples(target.tables[split], target.digest_files[split]) for target, split in wanted]
-        compact = compact_model(base, [table["text"].tolist() for table in tables], settings["max_length"])
+        known = [target.digests[split] for target, split in wanted]
+        texts = {data: table["text"].tolist for data, table in zip(known, tables, strict=True)}
+        tokens = TokenCache(cache, base, digest, settings["max_length"]).get(texts)
+        compact = of_tokens(base, [tokens[data] for data in known])
         self.model, self.vocabulary, self.encoded = compact.model, compact.vocabulary, compact.encoded
         self.labels = [table["label"].to_numpy() for table in tables]
 

@@ -52,7 +52,7 @@ class MergeJob:
             from workflow_scripts.evaluation.score_checkpoint import make_scorer
 
             cells = [(self.target, split) for split in SPLITS]
-            scorer = make_scorer(self.inputs, cells, self.settings["scoring"]["evaluation"], threads)
+            scorer = make_scorer(self.inputs, cells, self.settings["scoring"], threads)
             watch.ready()
             for identity, name in reversed(missing.items()):  # a shrunk source comes after its merge
                 self._make(identity, name, scorer, watch)

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
 from workflow_scripts.models.checkpoints import load_model
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.tokens import Tokens, vocabulary_of
+from workflow_scripts.models.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ def compact_model(
 ) -> CompactModel:
     """Load θ₀ for groups of texts; longer texts are cut to `max_length` tokens. `keep`: further tokens to hold."""
     tokenizer = AutoTokenizer.from_pretrained(base)
-    tokens = [tokenise(tokenizer, texts, max_length) for texts in groups]
-    vocabulary = Vocabulary.of(tokenizer, [keep, *(text for texts in tokens for text in texts)])
+    return of_tokens(base, [Tokens.of(tokenizer, texts, max_length) for texts in groups], keep)
+
+
+def of_tokens(base: str | Path, groups: Sequence[Tokens], keep: Sequence[int] = ()) -> CompactModel:
+    """Load θ₀ for groups of tokenised texts; see `compact_model`."""
+    vocabulary = vocabulary_of(groups, keep)
     model = load_model(base, vocabulary).to("cuda" if torch.cuda.is_available() else "cpu")
-    return CompactModel(model, vocabulary, [[vocabulary.encode(text) for text in texts] for texts in tokens])
+    return CompactModel(model, vocabulary, [group.encoded(vocabulary) for group in groups])

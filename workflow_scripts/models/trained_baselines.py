@@ -146,7 +146,7 @@ class TrainedBaselines:
         from workflow_scripts.evaluation.score_checkpoint import make_scorer
         from workflow_scripts.models.checkpoints import load_task_vector
 
-        scorer = make_scorer(self.inputs, [(self.target, SPLIT)], self.settings["scoring"]["evaluation"], threads)
+        scorer = make_scorer(self.inputs, [(self.target, SPLIT)], self.settings["scoring"], threads)
         watch.ready()
         for name in names:
             folder = self.caches[name].folder

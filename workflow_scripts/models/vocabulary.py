@@ -33,13 +33,19 @@ class Vocabulary:
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, encoded: Iterable[Sequence[int]]) -> "Vocabulary":
         """Return the vocabulary of tokenised texts plus the tokenizer's special tokens."""
-        used = {token for text in encoded for token in text} | set(tokenizer.all_special_ids)
-        if tokenizer.pad_token_id < SMALL_PAD:  # RoBERTa's kin count positions from the padding id: it must not move
-            used |= set(range(tokenizer.pad_token_id))
-        ids = np.array(sorted(used), np.int64)
-        return cls(ids, int(np.searchsorted(ids, tokenizer.pad_token_id)))
+        used = {token for text in encoded for token in text}
+        return cls.keeping(used, tokenizer.all_special_ids, tokenizer.pad_token_id)
 
-    def encode(self, tokens: Sequence[int]) -> list[int]:
+    @classmethod
+    def keeping(cls, used: Iterable[int], special: Iterable[int], pad: int) -> "Vocabulary":
+        """Return the vocabulary of used token ids, special ones and the padding token among these."""
+        kept = {*used, *special}
+        if pad < SMALL_PAD:  # RoBERTa's kin count positions from the padding id: it must not move
+            kept |= set(range(pad))
+        ids = np.array(sorted(kept), np.int64)
+        return cls(ids, int(np.searchsorted(ids, pad)))
+
+    def encode(self, tokens: Sequence[int] | np.ndarray) -> list[int]:
         """Return compact ids.
 
         Raises

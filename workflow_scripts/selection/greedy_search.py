@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from workflow_scripts.analysis.matrices import read_matrix
+from workflow_scripts.core.digests import read_digest
 from workflow_scripts.evaluation.cells import Target
-from workflow_scripts.evaluation.precision import decided, made_decision
-from workflow_scripts.evaluation.scoring import Scorer
+from workflow_scripts.evaluation.precision import decided_scoring, made_decision
+from workflow_scripts.evaluation.score_checkpoint import make_scorer
 from workflow_scripts.merging.engine import merge_files
-from workflow_scripts.models.base import verify_base
 from workflow_scripts.models.checkpoints import load_task_vector, verify_task_vector
 
 SPLIT = "validation"
@@ -32,7 +31,7 @@ class GreedySearch:
         locales; ``table``, ``table_digest``: the target's validation examples; ``precision``: see
         `evaluation.precision`.
     settings : mapping
-        ``target``, ``locales``, ``include_target``, ``evaluation``.
+        ``target``, ``locales``, ``include_target``, ``evaluation``, ``cache``.
     threads : int
 
     Notes
@@ -41,15 +40,15 @@ class GreedySearch:
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> None:
-        torch.set_num_threads(threads)
-        self.base = verify_base(inputs["base"], inputs["base_digest"])
+        self.base = read_digest(inputs["base_digest"])
         self.models = dict(zip(settings["locales"], map(Path, inputs["models"]), strict=True))
         for path, digest_file in zip(inputs["models"], inputs["model_digests"], strict=True):
             verify_task_vector(path, digest_file, self.base)
         self.settings, self.target = settings, settings["target"]
         self.zero_shot = read_matrix(inputs["matrix"])[self.target].to_dict()
         cell = Target(self.target, {SPLIT: inputs["table"]}, {SPLIT: inputs["table_digest"]})
-        self.scorer = Scorer(inputs["base"], [(cell, SPLIT)], decided(settings["evaluation"], made_decision(inputs)))
+        scoring = decided_scoring(settings, made_decision(inputs))
+        self.scorer = make_scorer(inputs, [(cell, SPLIT)], scoring, threads)
 
     def run(self) -> dict[str, Any]:
         """Return ``sources`` in the order in which they were taken, and ``steps``: source, accuracy, taken or not."""
