@@ -12,7 +12,6 @@ best of all rounds counts.
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from benchmarks.xlm_r import LOCALES, TEST, Clock, arguments, chosen, machine, sentences, table, write_model
+from benchmarks.xlm_r import LOCALES, TEST, Clock, arguments, chosen, machine, model_folder, sentences, table
 from workflow_scripts.evaluation.number_formats import close_calls
 from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.models.base import base_digest
@@ -170,8 +169,7 @@ def main() -> None:
     options = parser.parse_args()
     device, shape = chosen(options)
     count = options.sentences or (768 if device == "cpu" else 4 * TEST)
-    with tempfile.TemporaryDirectory() as folder:
-        model = write_model(Path(folder) / "model", shape)
+    with model_folder(options, shape) as model:
         batch_tokens = options.batch_tokens or (2048 if device == "cpu" else 16384)
         found = measure(model, device, sentences(count, 1, shape, shape.vocabulary // 5), options.rounds, batch_tokens)
     print(report(found, device))

@@ -13,7 +13,6 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from benchmarks.xlm_r import LABELS, Clock, arguments, chosen, machine, sentences, table, write_model
+from benchmarks.xlm_r import LABELS, Clock, arguments, chosen, machine, model_folder, sentences, table
 from workflow_scripts.models.checkpoints import load_model
 from workflow_scripts.models.training import Collator, LocaleTrainer, training_arguments
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
@@ -39,8 +38,7 @@ SETTINGS = {
     "learning_rate": 2e-5, "epochs": 2, "batch_size": BATCH, "gradient_accumulation": 1, "warmup": 0.1,
     "schedule": "linear", "weight_decay": 0.01, "max_grad_norm": 1.0, "compile": False,
 }  # fmt: skip
-TRAINER, OURS, FROZEN = "Trainer", "ours", "ours, frozen embedding"
-WAYS = [(way, precision) for precision in ("float32", "bf16") for way in (TRAINER, OURS, FROZEN)]
+TRAINER, OURS, FROZEN = WAYS = "Trainer", "ours", "ours, frozen embedding"
 
 
 class Epochs(TrainerCallback):
@@ -134,7 +132,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--batches", type=int, help="in an epoch")
     parser.add_argument("--way", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--precision", nargs="+", choices=["float32", "bf16"], default=["float32", "bf16"])
     options = parser.parse_args()
     device, shape = chosen(options)
     options.batches = options.batches or (8 if device == "cpu" else 100)
@@ -142,10 +140,9 @@ def main() -> None:
         texts = sentences(options.batches * BATCH, 2, shape, min(PIECES, shape.vocabulary // 2))
         print(json.dumps(train(*options.way, options.model, device, texts)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        model = write_model(Path(folder) / "model", shape)
+    with model_folder(options, shape) as model:
         found = {}
-        for way in WAYS:
+        for way in ((name, precision) for precision in options.precision for name in WAYS):
             found[way] = in_own_process(way, model, options)
             print(way, found[way], flush=True)
     print(report(found, device))

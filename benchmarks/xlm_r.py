@@ -1,9 +1,11 @@
 """What the inference and training benchmarks share: a random XLM-R base, its tokenizer, MASSIVE-like sentences."""
 
 import argparse
+import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,17 @@ class Shape:
     vocabulary: int = VOCABULARY
 
 
-def write_model(folder: Path, shape: Shape) -> Path:
+@contextlib.contextmanager
+def model_folder(options: argparse.Namespace, shape: Shape) -> Iterator[Path]:
+    """Return the model that the options name, made if there is none, or a temporary one."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.model or Path(temporary) / "model"
+        if not folder.exists():
+            write_model(folder, shape)
+        yield folder
+
+
+def write_model(folder: Path, shape: Shape) -> None:
     """Write a sequence classifier with random weights and its tokenizer as a Hugging Face folder."""
     tokenizer = make_tokenizer(shape.vocabulary)
     config = XLMRobertaConfig(
@@ -54,7 +66,6 @@ def write_model(folder: Path, shape: Shape) -> Path:
     torch.manual_seed(0)
     XLMRobertaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 def piece(number: int) -> str:
@@ -113,6 +124,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     """Return the options that the benchmarks share."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--model", type=Path, help="folder to make the model in, or to find it in; default: temporary")
     parser.add_argument("--small", action="store_true", help="a small encoder: to try the script out")
     return parser
 
