@@ -144,7 +144,7 @@ def test_other_labels_are_an_error_that_names_them(directory: Path) -> None:
     config["label2id"] = {label: int(i) for i, label in config["id2label"].items()}
     (folder / "config.json").write_text(json.dumps(config))
     output = refused(directory, models={"de-DE": "own/other-labels"})
-    assert "labels differ" in output and "LABEL_0" in output and "id2label" in output
+    assert "labels differ" in output and "LABEL_0" in output and "id2label" in output, output
 
 
 def test_another_vocabulary_is_an_error(directory: Path) -> None:

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from workflow_scripts.analysis.html import plotting
+from workflow_scripts.analysis.html.overview import first_screen, sections
 from workflow_scripts.analysis.html.run_data import RunData
-from workflow_scripts.analysis.html.sections import first_screen, sections
 from workflow_scripts.analysis.html.target_page import target_page
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "html"
