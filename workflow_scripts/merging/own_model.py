@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from workflow_scripts.core.job import warn
-from workflow_scripts.merging.architecture import layout_of
+from workflow_scripts.merging.architecture import layout_of, load_config
+from workflow_scripts.merging.checkpoints.checks import check_labels, labels_of
+from workflow_scripts.merging.checkpoints.locate import locate
 from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.heads import OWN_HEAD, SAME_START, head_cosines
@@ -46,14 +48,16 @@ def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: st
     """
     digest = verify_base(inputs["base"], inputs["base_digest"])
     layout = layout_of(skeleton(inputs["base"]))
-    name = f"{settings['locale']} ({settings['source']})"
-    with tempfile.TemporaryDirectory(dir=Path(out).parent) as folder:
-        whole = Path(folder) / "whole.safetensors"
+    name, folder = f"{settings['locale']} ({settings['source']})", locate(settings["source"])
+    configs = {name: load_config(folder), "the run": load_config(Path(inputs["base"]))}
+    check_labels({owner: labels_of(config) for owner, config in configs.items()})
+    with tempfile.TemporaryDirectory(dir=Path(out).parent) as scratch:
+        whole = Path(scratch) / "whole.safetensors"
         found = merge_checkpoints(
-            [settings["source"]], inputs["base"], whole, [Step("average", {}, (1.0,))], names=[name],
+            [folder], inputs["base"], whole, [Step("average", {}, (1.0,))], names=[name],
             output="task-vector", durable=False,
         )  # fmt: skip
-        cosine = _cosine_to_base(whole, Path(inputs["base"]), Path(folder) / "zero.safetensors", layout)
+        cosine = _cosine_to_base(whole, Path(inputs["base"]), Path(scratch) / "zero.safetensors", layout)
         task_vector = sparse(load_file(whole), layout)
     if cosine < SAME_START:
         warn(f"{name}: its head did not start from θ₀'s (cosine {cosine:.2f}); merges take the mean of the heads")
