@@ -15,7 +15,6 @@ from workflow_scripts.analysis.html.blocks import Cell, by_number, number_cell, 
 from workflow_scripts.analysis.html.confusion import confusion, confusion_map, intent_table
 from workflow_scripts.analysis.html.examples import changes
 from workflow_scripts.analysis.html.page import TEMPLATES, render_html
-from workflow_scripts.analysis.html.run_data import chosen_merges
 from workflow_scripts.analysis.html.sections import claims, effects, first, predictor, sources, transfer
 from workflow_scripts.analysis.html.target_page import target_page
 from workflow_scripts.analysis.html.text import chip, foreign, percent, points, points_interval
@@ -99,7 +98,7 @@ def test_a_target_with_nothing_else_takes_what_needs_training_data() -> None:
     rows = data.results.systems
     alone = rows[(rows["target"] != "th-TH") | (rows["experiment"] != "average_NXN_k2_exc")]
     plan = {k: e for k, e in data.results.plan.items() if not k.startswith("average_NXN_k2_exc/th-TH")}
-    chosen = chosen_merges(replace(data.results, systems=alone, plan=plan))
+    chosen = replace(data.results, systems=alone, plan=plan).chosen
     assert chosen == {"de-DE": "average_NXN_k2_exc", "ar-SA": "average_NXN_k2_exc", "th-TH": "ties_REAL_k2_exc"}
 
 

@@ -85,8 +85,12 @@ class Results:
 
     @cached_property
     def chosen(self) -> dict[str, str]:
-        """Target → the experiment whose merge is best on the target's validation data."""
-        return self.chosen_among(list(self.experiments))
+        """Target → the experiment whose merge is best on the target's validation data.
+
+        Experiments that need the target's labelled training data take part only where a target has no others: who has
+        such data has the target's own model.
+        """
+        return {**self.chosen_with("labelled training"), **self.chosen_with("labelled validation")}
 
     def chosen_with(self, tier: str) -> dict[str, str]:
         """Return, per target, the best experiment on validation data among those that need this supervision or less."""

@@ -27,7 +27,7 @@ class RunData:
     ----------
     results : Results
     chosen : dict of str to str
-        Target → the experiment that `chosen_merges` takes.
+        See `Results.chosen`.
     details, diagnostics : DataFrame
         `tables.merge_details`, `selection_diagnostics`.
     similarities : dict of str to DataFrame
@@ -86,20 +86,10 @@ class RunData:
         return self._compared.get((baseline, experiment, target))
 
 
-def chosen_merges(results: Results) -> dict[str, str]:
-    """Return per target the experiment that is best on its validation data.
-
-    Experiments that need the target's labelled training data take part only where a target has no others: who has such
-    data has the target's own model.
-    """
-    return {**results.chosen, **results.chosen_with("labelled validation")}
-
-
 def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     """Read a run from a job's inputs; see rule `html_report` for their names and order."""
     results = read_results(inputs, settings)
     locales, seeds = results.settings["locales"], results.settings["seeds"]
-    chosen = chosen_merges(results)
     files = zip(locales, inputs["tables"], inputs["table_digests"], strict=True)
     examples = {locale: read_examples(path, digest) for locale, path, digest in files}
     keys = [(locale, seed) for locale in locales for seed in seeds]
@@ -108,13 +98,13 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     merges = dict(zip(merged, inputs["merges"], strict=True))
     return RunData(
         results=results,
-        chosen=chosen,
+        chosen=results.chosen,
         details=_table(inputs["details"]),
         diagnostics=_table(inputs["diagnostics"]),
         similarities=_mean_matrices(settings["measures"], seeds, inputs["similarities"]),
         cells=read_cells(rows, examples),
         examples=examples,
-        predictions={t: read_predictions(results, t, chosen[t], rows, merges) for t in results.targets},
+        predictions={t: read_predictions(results, t, results.chosen[t], rows, merges) for t in results.targets},
         sidecars=[json.loads(Path(p).read_text(encoding="utf-8")) for p in inputs["sidecars"]],
         disk={name: [Path(p).stat().st_size for p in inputs[name]] for name in ("models", "rows", "merges")},
         statistics=_table(inputs["comparisons"]),

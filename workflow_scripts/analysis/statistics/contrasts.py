@@ -77,7 +77,8 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
 
 def exploratory_contrasts(results: Results) -> list[Contrast]:
     """Return every experiment's merge against the baselines of its target and sources, and the overall choice."""
-    found = [against_chosen(results.chosen, "best_zero_shot_val", "labelled training", EXPLORATORY)]
+    overall = results.chosen_with("labelled training")
+    found = [against_chosen(overall, "best_zero_shot_val", "labelled training", EXPLORATORY)]
     for name, settings in results.experiments.items():
         k, seeds = settings["num_languages"], len(results.settings["seeds"])
         soup = soup_name(seeds if k == "all" else min(k, seeds))
