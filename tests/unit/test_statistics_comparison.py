@@ -83,7 +83,15 @@ def test_the_table_is_complete_and_consistent(compared):
     across, single = (table[table["scope"] == scope] for scope in (ACROSS, TARGET))
     baselines = ["best_source_val", "top1", "ensemble_weighted_soft", "best_zero_shot_val", "self", "average_all"]
     for name in EXPERIMENTS:
-        assert sorted(across[across["experiment"] == name]["baseline"].unique()) == sorted(baselines)
+        assert sorted(set(across[across["experiment"] == name]["baseline"]) - set(EXPERIMENTS)) == sorted(baselines)
+    pairs = across[across["baseline"].isin(EXPERIMENTS)]
+    assert set(pairs["contrast"]) == {
+        "merge − other similarity",
+        "merge − other method",
+        "merge − other target in or out",
+    }
+    gains = pairs["experiment"].map(GAINS) - pairs["baseline"].map(GAINS)
+    np.testing.assert_allclose(pairs["effect"], gains, atol=0.006)
     assert len(single) == 2 * len(EXPERIMENTS) * 12
     assert (across["low"] <= across["effect"]).all() and (across["effect"] <= across["high"]).all()
     assert (table["p_adjusted"] >= table["p"] - 1e-12).all()

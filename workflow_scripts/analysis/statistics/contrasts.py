@@ -1,18 +1,29 @@
 """What a run compares: one primary contrast per level of supervision, and everything else, exploratory."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workflow_scripts.analysis.results import Results
 from workflow_scripts.analysis.statistics.differences import Pair
 from workflow_scripts.selection.baselines import soup_name
 from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 CHOSEN = "chosen on validation"
 PER_TARGET = ("best_zero_shot_val", "best_source_val")
-OF_SOURCES = ("best_source_val", "top1", "ensemble_weighted_soft", "shrunk_top1")
-OF_TARGET = ("best_zero_shot_val", "self", "average_all")
+OF_SOURCES = ("best_source_val", "top1", "ensemble_weighted_soft", "shrunk_top1", *JOINTS)
+OF_TARGET = ("best_zero_shot_val", "self", "average_all", *FEW_SHOTS)
+QUESTIONS = {  # what two experiments may differ in → the settings that belong to it
+    "method": ("method", "method_parameters"),
+    "similarity": ("similarity_type",),
+    "selector": ("selector", "selector_parameters"),
+    "number of sources": ("num_languages",),
+    "target in or out": ("include_target", "target_similarity"),
+    "weights": ("compatibility",),
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
 
 
 def exploratory_contrasts(results: Results) -> list[Contrast]:
-    """Return every experiment's merge against the baselines of its target and sources, and the overall choice."""
+    """Return every merge against the baselines of its target and sources, the overall choice, and pairs of merges."""
     overall = results.chosen_with("labelled training")
     found = [against_chosen(overall, "best_zero_shot_val", "labelled training", EXPLORATORY)]
     for name, settings in results.experiments.items():
@@ -86,7 +97,33 @@ def exploratory_contrasts(results: Results) -> list[Contrast]:
             contrast = against_baseline(results, name, baseline, EXPLORATORY)
             if contrast.pairs:
                 found.append(contrast)
+    return found + between_experiments(results)
+
+
+def between_experiments(results: Results) -> list[Contrast]:
+    """Return the merges of every two experiments that differ in one thing only.
+
+    The baseline is the other experiment's merge; of two numbers of sources it is the smaller one's, of the target in or
+    out the one without it.
+    """
+    found = []
+    for names in itertools.combinations(results.experiments, 2):
+        first, second = (results.experiments[name] for name in names)
+        differing = {key for key in first if first[key] != second[key]}
+        question = next((q for q, keys in QUESTIONS.items() if differing and differing <= set(keys)), None)
+        common = [t for t in results.targets_of[names[0]] if t in results.targets_of[names[1]]]
+        if question is None or not common:
+            continue
+        merge, other = sorted(names, key=lambda n: _rank(results.experiments[n]), reverse=True)
+        pairs: dict[str, Pair] = dict.fromkeys(common, ((merge, "merge"), (other, "merge")))
+        tier = max((results.tiers[n][0] for n in names), key=TIERS.index)
+        found.append(Contrast(EXPLORATORY, tier, f"merge − other {question}", merge, "merge", other, pairs))
     return found
+
+
+def _rank(settings: Mapping[str, Any]) -> tuple[float, bool]:
+    k = settings["num_languages"]
+    return float("inf") if k == "all" else float(k), settings["include_target"]
 
 
 def contenders(results: Results) -> list[str]:

@@ -1,0 +1,52 @@
+"""Experiments against each other: which pairs are compared, and which way round."""
+
+from types import SimpleNamespace
+
+from workflow_scripts.analysis.statistics.contrasts import between_experiments
+
+PLAIN = {
+    "method": "average", "method_parameters": {}, "similarity_type": "NXN", "selector": "top_k",
+    "selector_parameters": {}, "num_languages": 3, "include_target": False, "target_similarity": 1.0,
+    "compatibility": False,
+}  # fmt: skip
+EXPERIMENTS = {
+    "plain": PLAIN,
+    "five": {**PLAIN, "num_languages": 5},
+    "all": {**PLAIN, "num_languages": "all"},
+    "inc": {**PLAIN, "include_target": True, "target_similarity": 0.5},
+    "ties": {**PLAIN, "method": "ties", "method_parameters": {"density": 0.2}},
+    "dense": {**PLAIN, "method": "ties", "method_parameters": {"density": 0.9}},
+    "far": {**PLAIN, "method": "ties", "method_parameters": {"density": 0.2}, "num_languages": 5},
+}
+TIERS = dict.fromkeys(EXPERIMENTS, ("labelled validation", "labelled validation"))
+
+
+def compared(targets: dict[str, list[str]]) -> dict[tuple[str, str], object]:
+    tiers = TIERS | {"inc": ("labelled training", "labelled training")}
+    results = SimpleNamespace(experiments=EXPERIMENTS, targets_of=targets, tiers=tiers)
+    return {(c.experiment, c.baseline): c for c in between_experiments(results)}
+
+
+def test_pairs_that_differ_in_one_thing_the_larger_number_and_the_target_first() -> None:
+    found = compared({name: ["de-DE", "sw-KE"] for name in EXPERIMENTS})
+    assert {pair: c.name.removeprefix("merge − other ") for pair, c in found.items()} == {
+        ("five", "plain"): "number of sources",
+        ("all", "plain"): "number of sources",
+        ("all", "five"): "number of sources",
+        ("far", "ties"): "number of sources",
+        ("inc", "plain"): "target in or out",
+        ("plain", "ties"): "method",
+        ("plain", "dense"): "method",
+        ("ties", "dense"): "method",
+        ("five", "far"): "method",
+    }
+    assert found["inc", "plain"].tier == "labelled training"
+    assert found["five", "plain"].pairs["de-DE"] == (("five", "merge"), ("plain", "merge"))
+    assert {c.family for c in found.values()} == {"exploratory"} and not any(c.each_target for c in found.values())
+
+
+def test_only_common_targets_count() -> None:
+    targets = {name: ["de-DE"] for name in EXPERIMENTS} | {"five": ["sw-KE"], "ties": ["de-DE", "sw-KE"]}
+    found = compared(targets)
+    assert ("five", "plain") not in found
+    assert list(found["plain", "ties"].pairs) == ["de-DE"]
