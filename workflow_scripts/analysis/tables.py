@@ -158,12 +158,11 @@ def pairwise(results: Results) -> pd.DataFrame:
 
 
 def method_title(results: Results, experiment: str) -> str:
-    """Return the method's name, with its parameters where the run has several variants of it."""
-    settings = results.experiments[experiment]
-    variants = {str(e["method_parameters"]) for e in results.experiments.values() if e["method"] == settings["method"]}
-    return (
-        settings["method"] if len(variants) == 1 else f"{settings['method']} ({listed(settings['method_parameters'])})"
-    )
+    """Return the method's name, with those of its parameters that differ between the run's variants of it."""
+    method, own = (results.experiments[experiment][key] for key in ("method", "method_parameters"))
+    variants = [e["method_parameters"] for e in results.experiments.values() if e["method"] == method]
+    varying = {key: value for key, value in own.items() if any(other[key] != value for other in variants)}
+    return f"{method} ({listed(varying)})" if varying else method
 
 
 def _pair(first: str, second: str, difference: pd.Series) -> dict[str, Any]:
