@@ -5,7 +5,7 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo plan recommend test test-cluster lint docs install install-dev clean
+.PHONY: demo plan recommend test test-rehearsal test-cluster lint docs install install-dev clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -17,7 +17,11 @@ recommend: install
 	@$(BIN)/python -m workflow_scripts.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not rehearsal"
+
+# The 49-locale study with a tiny encoder and a few sentences per locale: about ten minutes on two cores.
+test-rehearsal: install-dev
+	$(BIN)/python -m pytest -m rehearsal
 
 # Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are not there.
 test-cluster: install-dev
