@@ -2,7 +2,10 @@
 
 from types import SimpleNamespace
 
+import numpy as np
+
 from workflow_scripts.analysis.statistics.contrasts import between_experiments
+from workflow_scripts.analysis.statistics.resampling import studentised
 
 PLAIN = {
     "method": "average", "method_parameters": {}, "similarity_type": "NXN", "selector": "top_k",
@@ -50,3 +53,9 @@ def test_only_common_targets_count() -> None:
     found = compared(targets)
     assert ("five", "plain") not in found
     assert list(found["plain", "ties"].pairs) == ["de-DE"]
+
+
+def test_draws_without_spread_leave_an_interval_open_rather_than_undefined() -> None:
+    quotients = np.concatenate([np.full(400, -np.inf), np.linspace(-2, 2, 9600)])
+    found = studentised(-0.003, 0.001, quotients, "studentised bootstrap over targets")
+    assert found.high == np.inf and found.low < -0.003

@@ -113,7 +113,8 @@ def studentised(effect: float, error: float, quotients: np.ndarray, test: str) -
     effect, error = float(effect), float(error)
     if not error > 0:
         return Estimate(effect, effect, effect, 1.0 if effect == 0 else 2 / (DRAWS + 1), error, test)
-    lower, upper = np.quantile(quotients, [0.025, 0.975])
+    lower = np.quantile(quotients, 0.025, method="lower")  # draws without spread are infinite: not to be interpolated
+    upper = np.quantile(quotients, 0.975, method="higher")
     observed = effect / error
     beyond = min((quotients >= observed).sum(), (quotients <= observed).sum())
     p = min(1.0, 2 * (int(beyond) + 1) / (DRAWS + 1))
