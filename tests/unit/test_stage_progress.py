@@ -61,6 +61,15 @@ def test_a_stage_with_less_to_do_than_announced_is_told_when_the_report_starts()
     assert log.lines == ["✓ 3 merges"]
 
 
+def test_a_key_number_that_cannot_be_read_does_not_end_the_run(tmp_path: Path) -> None:
+    log = Log()
+    handler = StageProgress({"matrix": lambda n: transfer(str(tmp_path / "missing.csv"))}, log)
+    for fields in ({"event": "job_info", "jobid": 1, "rule_name": "matrix"}, {"event": "job_finished", "job_id": 1}):
+        handler.emit(SimpleNamespace(**fields))  # type: ignore[arg-type]
+    (line,) = log.lines
+    assert line.startswith("✓ matrix: 1 jobs; the key number cannot be read: FileNotFoundError")
+
+
 def test_other_events_and_plain_records_say_nothing() -> None:
     log, event = follow(total=3)
     event("job_finished", job_id=77)
@@ -96,6 +105,8 @@ def test_key_numbers_are_those_of_the_files(tmp_path: Path) -> None:
         "target,system,seed,accuracy\nde,merge,0,0.1\nde,merge,mean,0.6\nde,merge,mean,0.7\nde,best_zero_shot_val,mean,0.5\n"
     )
     assert training([str(f) for f in files[:2]]) == "mean validation accuracy 85.0 %"
+    assert training([str(f) for f in [*files[:1], tmp_path / "not made"]]) == "mean validation accuracy 90.0 %"
+    assert evaluation([]) == "merges –, best single source chosen on validation data –"
     assert transfer(str(files[2])) == "mean self accuracy 85.0 %, mean zero-shot 45.0 %"
     assert selection(str(files[3])) == "2 merges planned for 2 targets"
     assert evaluation([str(files[4])]) == "merges 65.0 %, best single source chosen on validation data 50.0 %"

@@ -52,7 +52,14 @@ class StageProgress(logging.Handler):
     def _say(self, rule: str) -> None:
         if rule in self.sentences and self.done[rule] and rule not in self.said:
             self.said.add(rule)
-            self.log.info(f"✓ {self.sentences[rule](self.done[rule])}")
+            self.log.info(f"✓ {self._sentence(rule)}")
+
+    def _sentence(self, rule: str) -> str:
+        """Return what to say; what cannot be read must not end the run that it is about."""
+        try:
+            return self.sentences[rule](self.done[rule])
+        except (OSError, ValueError, KeyError) as error:
+            return f"{rule}: {self.done[rule]} jobs; the key number cannot be read: {error!r}"
 
 
 def follow_stages(study: Study, log: logging.Logger) -> None:
@@ -79,8 +86,8 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
 
 
 def training(files: Sequence[str]) -> str:
-    """Return the mean validation accuracy of the models that were trained here, rather than brought along."""
-    histories = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
+    """Return the mean validation accuracy of the models that are there, and were trained rather than brought along."""
+    histories = [json.loads(p.read_text(encoding="utf-8")) for p in map(Path, files) if p.exists()]
     known = [h["best_validation_accuracy"] for h in histories if "best_validation_accuracy" in h]
     return f"mean validation accuracy {_percent(known)}"
 
@@ -101,8 +108,8 @@ def selection(file: str) -> str:
 
 
 def evaluation(files: Sequence[str]) -> str:
-    """Return the mean accuracies of merges and of the best single source, both as means over seeds."""
-    rows = [row for file in files for row in _rows(file) if row["seed"] == "mean"]
+    """Return the mean accuracies of merges and of the best single source on the targets that are there, over seeds."""
+    rows = [row for file in files if Path(file).exists() for row in _rows(file) if row["seed"] == "mean"]
     found = {
         name: _percent([float(row["accuracy"]) for row in rows if row["system"] == name])
         for name in ("merge", "best_zero_shot_val")
