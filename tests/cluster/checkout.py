@@ -112,9 +112,13 @@ class Checkout:
 
         states = self.results / "cache" / "training"
         self.until(trains, f"job {job} trains")
-        self.until(lambda: any(states.glob("*/checkpoint-*/trainer_state.json")), "a training has a checkpoint")
+        self.until(
+            lambda: any(states.glob("*/attempt-*/checkpoint-*/trainer_state.json")), "a training has a checkpoint"
+        )
         os.kill(process, signal.SIGSTOP)
-        assert any(states.glob("*/checkpoint-*/trainer_state.json")), "the training was over before it was stopped"
+        assert any(states.glob("*/attempt-*/checkpoint-*/trainer_state.json")), (
+            "the training was over before it was stopped"
+        )
         return process
 
 
