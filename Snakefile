@@ -12,6 +12,7 @@ if (
 
 
 include: "rules/common.smk"
+include: "rules/needs.smk"
 include: "rules/data.smk"
 include: "rules/base.smk"
 include: "rules/own_models.smk"

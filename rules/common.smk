@@ -87,6 +87,14 @@ wildcard_constraints:
     experiment="|".join(map(re.escape, S.experiments)),
 
 
+# Sidecars of the jobs that look things up: what the cache is kept for.
+LOOKED_UP = (
+    expand(P.model_info, locale=LOCALES, seed=SEEDS)
+    + expand(P.row_info, locale=LOCALES, seed=SEEDS)
+    + expand(P.merge_info, target=TARGETS, seed=SEEDS)
+    + expand(P.trained_info, target=TRAINED, seed=SEEDS)
+)
+
 # What every analysis of a finished run reads, and is told of it.
 RESULTS = {
     "evaluations": expand(P.evaluation, target=TARGETS),
@@ -146,6 +154,14 @@ def template_digest(folder=""):
     return digest_of_files(*(file for file in files if file.is_file()))
 
 
+def files_of(listed, *wildcards):
+    """From what lists a job's needs, one tuple of wildcards each: a function that makes a template their files."""
+    return lambda template: lambda w: [
+        template.format(**{"seed": w.seed, **dict(zip(wildcards, values))})
+        for values in listed(w)
+    ]
+
+
 def evaluation_data(locales):
     """Inputs of a job that scores locales: tables in order only, digests decide."""
     return {
@@ -164,142 +180,3 @@ def scoring_settings():
         "code": fingerprint("evaluation.score_checkpoint"),
         "cache": f"{P.cache}/cells",
     }
-
-
-def planned(w):
-    """The slices of the plan for one target and seed, by experiment or baseline."""
-    plan = planned_merges(checkpoints.select.get().output.plan)
-    names = [name for name, e in S.experiments.items() if w.target in e.targets]
-    keys = {name: entry_key(name, w.target, w.seed) for name in [*names, *BASELINES]}
-    return {
-        name: plan[key]
-        for name, key in keys.items()
-        if name in names or key in plan  # a soup of seeds belongs to the first seed
-    }
-
-
-def models_of(w):
-    """The models that the merges of one target and seed need: [locale, seed]."""
-    return sorted(
-        {tuple(model) for entry in planned(w).values() for model in entry["models"]}
-    )
-
-
-def model_files(template):
-    return lambda w: [
-        template.format(locale=locale, seed=seed) for locale, seed in models_of(w)
-    ]
-
-
-def merge_code(method):
-    """Code identity of an experiment's merges: the engine, its method, and the methods that its parameters name."""
-    modules = [
-        resolve("merge method", m) for m in methods_in(method.name, method.settings)
-    ]
-    adaptation = ["merging.adaptation"] if method.adapts else []
-    return fingerprint("merging.workflow_merge", *modules, *adaptation)
-
-
-def statistic_code(statistic):
-    return fingerprint(
-        "merging.measure_model", resolve("model statistic", STATISTICS[statistic].name)
-    )
-
-
-def statistics_of(w):
-    """What has to be measured on the sources of one target and seed: [statistic, locale, text's locale, split]."""
-    found = {
-        tuple(key)
-        for entry in planned(w).values()
-        for keys in entry.get("statistics", {}).values()
-        for key in keys
-    }
-    return sorted(found)
-
-
-def statistic_files(template):
-    return lambda w: [
-        template.format(
-            statistic=statistic, locale=locale, seed=w.seed, text=text, split=split
-        )
-        for statistic, locale, text, split in statistics_of(w)
-    ]
-
-
-def adaptation_text(template):
-    """The target's training sentences, if one of its merges adapts to them."""
-    return lambda w: (
-        [template.format(locale=w.target, split="train")]
-        if any(METHODS[name].adapts for name in planned(w))
-        else []
-    )
-
-
-def trainings(w):
-    """The baselines of one target and seed that are trained, by name."""
-    return planned_trainings(checkpoints.select.get().output.plan, w.target, w.seed)
-
-
-def starts(w):
-    """The models that they start from: [locale, seed]."""
-    found = (training["start"] for training in trainings(w).values())
-    return sorted({tuple(start) for start in found if start})
-
-
-def training_tables(w):
-    """The examples that they train on, and judge by: [locale, split]."""
-    found = trainings(w).values()
-    pairs = {(locale, t["split"]) for t in found for locale in t["locales"]}
-    return sorted(pairs | {(locale, "validation") for locale, _ in pairs})
-
-
-def start_files(template):
-    return lambda w: [
-        template.format(locale=locale, seed=seed) for locale, seed in starts(w)
-    ]
-
-
-def trained_files(template):
-    return lambda w: (
-        expand(template, target=w.target, seed=SEEDS) if w.target in TRAINED else []
-    )
-
-
-def table_files(template):
-    return lambda w: [
-        template.format(locale=locale, split=split)
-        for locale, split in training_tables(w)
-    ]
-
-
-def merge_settings(w):
-    """What shapes the merges of one target and seed."""
-    return {
-        "target": w.target,
-        "seed": int(w.seed),
-        "models": models_of(w),
-        "merges": planned(w),
-        "statistics": statistics_of(w),
-        "codes": {name: CODES[name] for name in planned(w)},
-        "scoring": scoring_settings(),
-    }
-
-
-def similarity_settings(w):
-    """Of a seed, what belongs to it: URIEL is the same for all."""
-    return {
-        "measure": S.measures[w.measure][0],
-        "parameters": S.measures[w.measure][1],
-        "locales": LOCALES,
-        "languages": S.languages,
-        "seed": int(w.seed),
-    }
-
-
-def if_needed(need, template, split="train"):
-    """A path per locale for the measures that need it, else none."""
-    return lambda w: (
-        expand(template, locale=LOCALES, seed=w.seed, split=split)
-        if need in NEEDS[w.measure]
-        else []
-    )

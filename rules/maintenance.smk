@@ -12,10 +12,7 @@ rule prune_cache:
         settings=stable(
             {
                 "cache": P.cache,
-                "sidecars": expand(P.model_info, locale=LOCALES, seed=SEEDS)
-                + expand(P.row_info, locale=LOCALES, seed=SEEDS)
-                + expand(P.merge_info, target=TARGETS, seed=SEEDS)
-                + expand(P.trained_info, target=TRAINED, seed=SEEDS)
+                "sidecars": LOOKED_UP
                 + sorted(map(str, Path(P.statistics).rglob("*.json"))),
             }
         ),

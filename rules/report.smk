@@ -7,13 +7,7 @@ FIGURES = [
     "zero_shot_comparison",
     "nxn_heatmap",
 ]
-SIDECARS = (
-    expand(P.model_info, locale=LOCALES, seed=SEEDS)
-    + expand(P.row_info, locale=LOCALES, seed=SEEDS)
-    + expand(P.merge_info, target=TARGETS, seed=SEEDS)
-    + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
-    + expand(P.trained_info, target=TRAINED, seed=SEEDS)
-)
+SIDECARS = LOOKED_UP + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
 
 
 rule report_tables:

@@ -38,27 +38,8 @@ def write_rehearsal(directory: Path, locales: list[str]) -> None:
 
 def write_encoder(folder: Path) -> None:
     """Write a random encoder of XLM-R's architecture and a small tokenizer."""
-    import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
-    from workflow_scripts.models.encoders.tiny_encoder import tiny_tokenizer
+    from workflow_scripts.models.encoders.tiny_encoder import write_random
 
-    tokenizer = tiny_tokenizer()
-    config = XLMRobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=130,
-        type_vocab_size=1,
-        pad_token_id=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = XLMRobertaModel(config, add_pooling_layer=False)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    write_random(folder, XLMRobertaConfig, XLMRobertaModel, positions=130)  # it counts them from behind the padding id

@@ -48,7 +48,7 @@ def run_data(**changes: Any) -> RunData:
         "versions": {"python": "3.11"}, "cost": {"wall_seconds": 3.0, "peak_memory_mb": 100.0},
     }  # fmt: skip
     parts: dict[str, Any] = {
-        "results": results, "chosen": results.chosen, "details": merge_details(results),
+        "results": results, "details": merge_details(results),
         "diagnostics": _diagnostics(), "similarities": {"NXN": _matrix()}, "cells": _cells(), "examples": examples(),
         "predictions": {t: predictions() for t in LOCALES}, "sidecars": [sidecar],
         "disk": {"models": [10**6], "rows": [10], "merges": [10]},

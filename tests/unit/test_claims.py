@@ -11,12 +11,18 @@ from scipy import stats
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
 from workflow_scripts.analysis.claims import merging_pays
 from workflow_scripts.analysis.claims.estimates import correlation, spearman
-from workflow_scripts.analysis.claims.evidence import Evidence, as_differences
+from workflow_scripts.analysis.claims.evidence import Evidence
 from workflow_scripts.analysis.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, ledger_rows, read_claims
+from workflow_scripts.analysis.statistics.differences import Differences
 from workflow_scripts.analysis.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 TARGETS = 12
 NOISE = [0.1, -0.1, 0.05, -0.05, 0.12, -0.12, 0.02, -0.02, 0.08, -0.08, 0.0, 0.0]  # no effect: the mean is 0
+
+
+def by_target(numbers) -> dict[str, Differences]:
+    """Return one number per target as differences."""
+    return {str(i): Differences.of_numbers(str(i), np.array([[v]])) for i, v in enumerate(numbers)}
 
 
 def noise(place: int) -> float:
@@ -260,7 +266,7 @@ def test_a_perfect_choice_gains_all(tmp_path):
 def test_the_rank_correlation_is_scipy_s():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=7), rng.normal(size=7).round(1)
-    outcome = correlation(x, as_differences({str(i): np.array([v]) for i, v in enumerate(y)}), 1, "x")
+    outcome = correlation(x, by_target(y), 1, "x")
     expected = stats.spearmanr(x, y)
     assert outcome.effect == pytest.approx(expected.statistic)
     exact = stats.permutation_test((x,), lambda a: spearman(a, y), permutation_type="pairings", n_resamples=np.inf)
@@ -273,7 +279,7 @@ def test_the_interval_of_the_correlation_covers_and_its_test_keeps_its_size():
     true = 6 / np.pi * np.arcsin(0.5 / 2)  # Spearman's ρ of normal variables with correlation 0.5
 
     def estimate(x, y):
-        return correlation(x, as_differences({str(i): np.array([v]) for i, v in enumerate(y)}), 1, "")
+        return correlation(x, by_target(y), 1, "")
 
     covered = rejected = 0
     for _ in range(runs):

@@ -90,7 +90,7 @@ def test_json_cannot_leave_its_script() -> None:
 
 
 def test_the_chosen_merge_needs_no_training_data() -> None:
-    assert set(run_data().chosen.values()) == {"average_NXN_k2_exc"}  # ties_REAL is better, but needs them
+    assert set(run_data().results.chosen.values()) == {"average_NXN_k2_exc"}  # ties_REAL is better, but needs them
 
 
 def test_a_target_with_nothing_else_takes_what_needs_training_data() -> None:

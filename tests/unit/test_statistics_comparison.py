@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
-from workflow_scripts.analysis.significance import interval, p_value, significance
+from workflow_scripts.analysis.significance import p_value, significance
 from workflow_scripts.analysis.statistics.comparison import ACROSS, COLUMNS, TARGET, compare_run
 from workflow_scripts.analysis.statistics.contrasts import PRIMARY, primary_contrasts
 from workflow_scripts.analysis.statistics.verdicts import (
@@ -21,6 +21,7 @@ from workflow_scripts.analysis.statistics.verdicts import (
     smallest_p,
     verdict,
 )
+from workflow_scripts.analysis.wording import difference
 
 EXPERIMENTS = {
     "z_random": settings(similarity="RANDOM"),
@@ -226,5 +227,5 @@ def test_the_report_says_what_the_table_says(compared):
 
 
 def test_numbers_as_the_report_writes_them():
-    assert interval(0.0123, -0.004, 0.0271) == "+1.2 [-0.4, +2.7]" and interval(-0.01, np.nan, np.nan) == "-1.0"
+    assert difference(0.0123, -0.004, 0.0271) == "+1.2 [-0.4, +2.7]" and difference(-0.01, np.nan, np.nan) == "-1.0"
     assert [p_value(p) for p in (0.0004, 0.0312, np.nan)] == ["< 0.001", "0.031", "–"]

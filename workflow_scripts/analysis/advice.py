@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from workflow_scripts.analysis.wording import difference
 from workflow_scripts.selection.plan import TIERS
 
 POLICIES_OF = "labelled validation"  # the tier whose policies the report shows one by one
@@ -51,7 +52,7 @@ def _target(row: pd.Series) -> dict[str, str]:
         "language": row["language"],
         "advice": f"{VERBS[row['advice']]} `{row['what']}`",
         "expected accuracy": _interval(row["expected_accuracy"], row["low"], row["high"]),
-        "− alternative": _signed(row["difference"], row["difference_low"], row["difference_high"]),
+        "− alternative": difference(row["difference"], row["difference_low"], row["difference_high"]),
         "alternative": "none" if pd.isna(row["alternative"]) else f"`{row['alternative']}`",
         "confidence": row["confidence"],
         "self": f"{100 * row['self_accuracy']:.1f}",
@@ -83,13 +84,7 @@ def _policies(found: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _of(mean: Mapping[str, float | None]) -> str:
-    return _signed(*(float("nan") if mean[key] is None else mean[key] for key in ("value", "low", "high")))
-
-
-def _signed(value: Any, low: Any, high: Any) -> str:
-    if pd.isna(value):
-        return "–"
-    return f"{100 * value:+.1f}" + ("" if pd.isna(low) else f" [{100 * low:+.1f}, {100 * high:+.1f}]")
+    return difference(mean["value"], mean["low"], mean["high"])
 
 
 def _interval(value: float, low: float, high: float) -> str:

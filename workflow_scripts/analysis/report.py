@@ -177,8 +177,7 @@ def _selector_rows(diagnostics: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _headline(results: Results, overview: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the first paragraph; the merge per target is chosen on validation data."""
-    chosen = pd.Series({t: results.of_experiment(e).loc[t, "accuracy"] for t, e in results.chosen.items()})
-    fair = results.baseline("best_zero_shot_val")["accuracy"].reindex(chosen.index)
+    chosen, fair = results.chosen_and_fair
     effect = pd.Series(
         {t: chosen[t] - results.of_experiment(e, "best_source").loc[t, "accuracy"] for t, e in results.chosen.items()}
     )
@@ -220,9 +219,8 @@ def _target_rows(results: Results, summary: pd.DataFrame) -> list[dict[str, Any]
 def _improved(results: Results) -> dict[str, list[str]]:
     """Return the targets that the merge chosen on validation improved, hurt, or left equal."""
     found: dict[str, list[str]] = {"improved": [], "hurt": [], "equal": []}
-    for target, experiment in results.chosen.items():
-        merged = results.of_experiment(experiment).loc[target, "accuracy"]
-        difference = merged - results.baseline("best_zero_shot_val").loc[target, "accuracy"]
+    chosen, fair = results.chosen_and_fair
+    for target, difference in (chosen - fair).items():
         kind = "equal" if difference == 0 else "improved" if difference > 0 else "hurt"
         found[kind].append(f"{target} ({points(difference)})")
     return {k: sorted(v) for k, v in found.items()}

@@ -92,6 +92,13 @@ class Results:
         """
         return {**self.chosen_with("labelled training"), **self.chosen_with("labelled validation")}
 
+    @cached_property
+    def chosen_and_fair(self) -> tuple[pd.Series, pd.Series]:
+        """Per target the accuracy of the merge and of the single source, both chosen on validation data."""
+        chosen = {t: self.of_experiment(self.chosen[t]).loc[t, "accuracy"] for t in self.targets if t in self.chosen}
+        fair = self.baseline("best_zero_shot_val")["accuracy"]
+        return pd.Series(chosen), fair.reindex(list(chosen))
+
     def chosen_with(self, tier: str) -> dict[str, str]:
         """Return, per target, the best experiment on validation data among those that need this supervision or less."""
         allowed = TIERS[: TIERS.index(tier) + 1]
@@ -137,6 +144,11 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
         languages=settings["languages"],
         settings=settings["run"],
     )
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> set[str]:
+    """Return the settings that two experiments do not share."""
+    return {key for key in first if first[key] != second[key]}
 
 
 def short_titles(experiments: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from workflow_scripts.analysis.statistics.comparison import ACROSS, ORACLE
 from workflow_scripts.analysis.statistics.contrasts import CHOSEN, EXPLORATORY, PRIMARY
 from workflow_scripts.analysis.statistics.verdicts import LEVEL
+from workflow_scripts.analysis.wording import bracketed, difference
 
 Row = dict[str, Any]
 
@@ -36,13 +37,6 @@ def significance(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def interval(effect: float, low: float, high: float) -> str:
-    """Return a difference in percentage points with its interval, ``+1.2 [−0.3, +2.7]``."""
-    if pd.isna(low):
-        return f"{100 * effect:+.1f}"
-    return f"{100 * effect:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
 def p_value(value: float) -> str:
     """Return a p to three digits; ``< 0.001`` below that."""
     return "–" if pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -54,7 +48,7 @@ def _primary_row(row: Mapping[str, Any]) -> Row:
         "comparison": row["contrast"],
         "which merge": CHOSEN if row["experiment"] == CHOSEN else f"`{row['experiment']}`",
         "targets": row["targets"],
-        "difference [95 %]": interval(row["effect"], row["low"], row["high"]),
+        "difference [95 %]": difference(row["effect"], row["low"], row["high"]),
         "over seeds": _only_interval(row["seed_low"], row["seed_high"]),
         "over families": _only_interval(row["family_low"], row["family_high"]),
         "p": p_value(row["p"]),
@@ -67,7 +61,7 @@ def _primary_row(row: Mapping[str, Any]) -> Row:
 
 
 def _only_interval(low: float, high: float) -> str:
-    return "–" if pd.isna(low) else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+    return "–" if pd.isna(low) else bracketed(low, high)
 
 
 def _contrast_row(name: str, rows: pd.DataFrame) -> Row:

@@ -5,7 +5,6 @@ from typing import Any
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.sections.first import (
     VERDICTS,
-    chosen_and_fair,
     mean_accuracies,
     primary_contrast,
     primary_rows,
@@ -35,7 +34,7 @@ def _line(title: str, value: Any) -> str:
 
 
 def _difference(data: RunData) -> list[str]:
-    chosen, fair = chosen_and_fair(data)
+    chosen, fair = data.results.chosen_and_fair
     difference = chosen - fair
     tested = primary_contrast(data)
     low, high = (None, None) if tested is None else (tested["low"], tested["high"])

@@ -4,7 +4,6 @@ A fine-tune made elsewhere starts from a random head of its own, so that θ − 
 two random draws: trimming it or electing signs in it means nothing, and merges take the heads' weighted mean.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -12,20 +11,11 @@ import numpy as np
 
 from workflow_scripts.merging.inner_products import gram
 from workflow_scripts.merging.sources import Sources
-from workflow_scripts.merging.tensor_files import Reader, TensorFile
+from workflow_scripts.merging.tensor_files import Reader
 
-OWN_HEAD = "own_head"  # in a task vector's metadata
+OWN_HEAD = "own_head"  # in a task vector's metadata: its head did not start from θ₀'s
 SAME_START = 0.5  # cosine with θ₀'s head: heads drawn apart are near 0, fine-tuning moves a head far less
 ALIKE = 0.5
-
-
-def has_own_head(path: Path) -> bool:
-    """Return whether a task vector says that its head did not start from θ₀'s."""
-    file = TensorFile(path)
-    try:
-        return bool(json.loads(file.metadata["xlmerge"]).get(OWN_HEAD))
-    finally:
-        file.close()
 
 
 def head_cosines(

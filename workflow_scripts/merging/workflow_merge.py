@@ -11,7 +11,7 @@ from workflow_scripts.core.job import warn
 from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.facts import summarise
-from workflow_scripts.merging.heads import has_own_head, head_cosines, little_in_common
+from workflow_scripts.merging.heads import OWN_HEAD, head_cosines, little_in_common
 from workflow_scripts.merging.tensor_files import TensorFile
 from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
 
@@ -48,8 +48,9 @@ def merge_models(
         weighted mean, and ``head_cosines`` says how much the heads have in common.
     """
     paths = [Path(p) for p in inputs["models"]]
-    for path, digest_file in zip(paths, inputs["model_digests"], strict=True):
-        verify_task_vector(path, digest_file, base)
+    digest_files = zip(paths, inputs["model_digests"], strict=True)
+    metadata = [verify_task_vector(path, digest_file, base) for path, digest_file in digest_files]
+    own_heads = any(found.get(OWN_HEAD) for found in metadata)
     names, weights = list(entry["sources"]), list(entry["weights"])
     if len(paths) != len(names):
         raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
@@ -59,7 +60,6 @@ def merge_models(
             verify_file(path, digest_file)
     layout = layout_of(skeleton(inputs["base"]))
     theta0 = Path(inputs["base"]) / "model.safetensors"
-    own_heads = any(map(has_own_head, paths))
     facts = merge_files(
         paths,
         names,

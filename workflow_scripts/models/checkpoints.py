@@ -186,15 +186,18 @@ def load_task_vector(path: str | Path, base: str, digest_file: str | Path | None
     return TaskVector(dense, rows)
 
 
-def verify_task_vector(path: str | Path, digest_file: str | Path, base: str) -> None:
-    """Raise an `XlmergeError` if a task vector's file is damaged or was taken against another base; see `verify`."""
+def verify_task_vector(path: str | Path, digest_file: str | Path, base: str) -> dict[str, Any]:
+    """Return a task vector's metadata; damage or another base is an error, see `verify` and `require_base`."""
     verify_file(path, digest_file)
     with _open(Path(path)) as file:
-        require_base(path, file.metadata(), base)
+        return require_base(path, file.metadata(), base)
 
 
-def require_base(path: str | Path, metadata: dict[str, str] | None, base: str) -> None:
-    """Raise an `XlmergeError` if a task vector was taken against another base."""
-    found = json.loads((metadata or {}).get("xlmerge", "{}")).get("base")
-    if found != base:
-        raise XlmergeError(f"{path} is a task vector against the base {found}, not {base}: retrain or use its base")
+def require_base(path: str | Path, metadata: dict[str, str] | None, base: str) -> dict[str, Any]:
+    """Return what a task vector's file says of it; raise an `XlmergeError` if it was taken against another base."""
+    found = dict(json.loads((metadata or {}).get("xlmerge", "{}")))
+    if found.get("base") != base:
+        raise XlmergeError(
+            f"{path} is a task vector against the base {found.get('base')}, not {base}: retrain or use its base"
+        )
+    return found

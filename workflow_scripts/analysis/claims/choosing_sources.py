@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from workflow_scripts.analysis.claims.estimates import correlation, mean_over_targets
-from workflow_scripts.analysis.claims.evidence import Evidence, as_differences
+from workflow_scripts.analysis.claims.evidence import Evidence
 from workflow_scripts.analysis.claims.outcome import Outcome
 from workflow_scripts.analysis.statistics.differences import Differences
 from workflow_scripts.selection.ranking import ranked
@@ -77,7 +77,7 @@ def uriel_ranks_poorly(evidence: Evidence) -> Outcome | None:
     if not gains:
         return None
     numbers = {t: np.array([np.mean(g) for g in by_seed.values()]) for t, by_seed in gains.items()}
-    outcome = mean_over_targets(as_differences({t: v - HALF for t, v in numbers.items()}), -1, "")
+    outcome = mean_over_targets({t: Differences.of_numbers(t, v[None] - HALF) for t, v in numbers.items()}, -1, "")
     effect, low, high = (value + HALF for value in (outcome.effect, outcome.low, outcome.high))
     detail = (
         f"sources chosen by URIEL gain {100 * effect:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of what the best "

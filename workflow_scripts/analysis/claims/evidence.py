@@ -1,14 +1,13 @@
 """What claims are tested on: paired differences per target, and which experiments differ in one thing only."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from workflow_scripts.analysis.items import Items, read_items
-from workflow_scripts.analysis.results import Results
+from workflow_scripts.analysis.results import Results, differing
 from workflow_scripts.analysis.statistics.differences import Differences, Pair, paired_differences
 from workflow_scripts.analysis.tables import SELECTION
 
@@ -63,12 +62,11 @@ class Evidence:
     def differing(self, key: str, first: Any, second: Any) -> list[tuple[str, str]]:
         """Return the pairs of experiments that differ in one setting only, which is `first` and `second`."""
         experiments = self.results.experiments
-        rest = {name: str({k: v for k, v in e.items() if k != key}) for name, e in experiments.items()}
         return [
             (one, other)
-            for one in experiments
-            for other in experiments
-            if rest[one] == rest[other] and (experiments[one][key], experiments[other][key]) == (first, second)
+            for one, other in itertools.permutations(experiments, 2)
+            if differing(experiments[one], experiments[other]) == {key}
+            and (experiments[one][key], experiments[other][key]) == (first, second)
         ]
 
     def beside_flat(self, *methods: str) -> list[tuple[str, str]]:
@@ -98,8 +96,3 @@ class Evidence:
     def language(self, target: str) -> Mapping[str, Any]:
         """Return a target's row of the locale table."""
         return self.results.languages[target]
-
-
-def as_differences(numbers: Mapping[str, np.ndarray]) -> dict[str, Differences]:
-    """Return numbers per target and seed, shape (S,) each, in the form of differences: one item per target."""
-    return {t: Differences(np.array([t]), np.ones(1, int), np.array([[v.mean()]]), v[None]) for t, v in numbers.items()}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workflow_scripts.analysis.statistics.verdicts import CONTRADICTED, SUPPORTED
+from workflow_scripts.analysis.statistics.verdicts import CONTRADICTED, SUPPORTED, clear_of_zero
+from workflow_scripts.analysis.wording import bracketed
 
 Interval = tuple[float, float]
 
@@ -46,11 +47,11 @@ def speaks(effect: float, sense: int) -> str:
 
 def excludes_zero(effect: float, intervals: Sequence[Interval]) -> bool:
     """Tell whether all known intervals lie on the effect's side of 0, and at least one is known."""
-    known = [interval for interval in intervals if not np.isnan(interval[0])]
-    return bool(known) and effect != 0 and all(low > 0 if effect > 0 else high < 0 for low, high in known)
+    known = any(not np.isnan(low) for low, _ in intervals)
+    return known and effect != 0 and clear_of_zero(effect, intervals)
 
 
 def points(effect: float, low: float, high: float) -> str:
     """Return a difference of accuracies in points with its interval."""
     text = f"{100 * effect:+.1f} points"
-    return text if np.isnan(low) else f"{text} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return text if np.isnan(low) else f"{text} {bracketed(low, high)}"

@@ -26,8 +26,6 @@ class RunData:
     Attributes
     ----------
     results : Results
-    chosen : dict of str to str
-        See `Results.chosen`.
     details, diagnostics : DataFrame
         `tables.merge_details`, `selection_diagnostics`.
     similarities : dict of str to DataFrame
@@ -48,7 +46,6 @@ class RunData:
     """
 
     results: Results
-    chosen: dict[str, str]
     details: pd.DataFrame
     diagnostics: pd.DataFrame
     similarities: dict[str, pd.DataFrame]
@@ -98,7 +95,6 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     merges = dict(zip(merged, inputs["merges"], strict=True))
     return RunData(
         results=results,
-        chosen=results.chosen,
         details=_table(inputs["details"]),
         diagnostics=_table(inputs["diagnostics"]),
         similarities=_mean_matrices(settings["measures"], seeds, inputs["similarities"]),

@@ -13,7 +13,7 @@ from workflow_scripts.analysis.html.examples import Changes, changes
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.sections.effects import BASELINE
 from workflow_scripts.analysis.html.sections.first import RECOMMENDED, recommendation_cells
-from workflow_scripts.analysis.html.text import percent, percent_interval, points_interval
+from workflow_scripts.analysis.html.text import percent, percent_interval, points_interval, target_link
 
 LEVELS = {
     "self": "its own model",
@@ -52,7 +52,7 @@ def target_page(data: RunData, target: str) -> TargetPage:
     return TargetPage(
         target=target,
         language=data.language(target),
-        chosen=results.titles[data.chosen[target]],
+        chosen=results.titles[data.results.chosen[target]],
         single=str(results.baseline(BASELINE).loc[target, "model"]),
         clusters=data.examples[target]["cluster"].nunique(),
         neighbours=_neighbours(results.targets, target),
@@ -99,7 +99,7 @@ def _advice(data: RunData, target: str) -> Table | None:
 
 def _levels(data: RunData, target: str) -> Table:
     rows = []
-    chosen = data.chosen[target]
+    chosen = data.results.chosen[target]
     mean = data.results.mean
     names = mean.loc[(mean["target"] == target) & (mean["experiment"] == ""), "system"]
     named = {name: (LEVELS.get(name, name), data.results.baseline(name)) for name in names}
@@ -124,7 +124,7 @@ def _sources(data: RunData, target: str) -> Table:
         if source == target:
             continue
         row = data.cells.loc[(source, target)]
-        link = Markup('<a href="#target-{0}">{0}</a>').format(source) if source in data.results.targets else source
+        link = target_link(source) if source in data.results.targets else source
         rows.append(
             [
                 Cell(link, source),

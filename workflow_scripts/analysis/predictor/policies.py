@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from workflow_scripts.analysis.older_study import STRONG_SOURCE, ZS_SELF
 from workflow_scripts.analysis.predictor.options import LABELLED, Choice, Option
-
-ZS_SELF = 0.6
-BEST_SOURCE = 0.7
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ def policies(tier: str) -> dict[str, Policy]:
         "all merges are made, and what is best on the target's validation data is taken: the advice with labels",
         lambda c, _: c.chosen,
     )
-    found[f"best source > {BEST_SOURCE}"] = Policy(
-        f"no merge where the best single source exceeds {BEST_SOURCE} on validation data, else as `always merge`",
-        lambda c, level: c.single if level["best"] > BEST_SOURCE else _recipe(c),
+    found[f"best source > {STRONG_SOURCE}"] = Policy(
+        f"no merge where the best single source exceeds {STRONG_SOURCE} on validation data, else as `always merge`",
+        lambda c, level: c.single if level["best"] > STRONG_SOURCE else _recipe(c),
     )
     if tier == "labelled training":
         found[f"ZS/self < {ZS_SELF}"] = Policy(

@@ -85,11 +85,7 @@ def means_over_targets(values: pd.DataFrame) -> list[dict[str, float]]:
 
     t below 20 targets, studentised bootstrap from then on; with one target there is no interval.
     """
-    targets = {
-        str(target): Differences(
-            np.array([str(target)]), np.ones(1), row.to_numpy(float)[None], row.to_numpy(float)[:, None]
-        )
-        for target, row in values.iterrows()
-    }
+    rows = ((str(target), row.to_numpy(float)[:, None]) for target, row in values.iterrows())
+    targets = {target: Differences.of_numbers(target, numbers) for target, numbers in rows}
     estimates, _ = compare_across(targets, [""] * len(targets))
     return [{"value": e.effect, "low": e.low, "high": e.high} for e in estimates]

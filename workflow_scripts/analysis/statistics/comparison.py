@@ -171,7 +171,8 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
     primary, missing = primary_contrasts(results)
     comparisons = Comparisons([*primary, *exploratory_contrasts(results)], paths, results.languages)
     rows = comparisons.rows()
-    best = _best_on_test(comparisons, contenders(results))
+    competing = contenders(results)
+    best = _best_on_test(comparisons, competing)
     table = judged([*rows, *([_oracle_row(*best)] if best else [])])
     across = table[table["scope"] == ACROSS]
     return table, {
@@ -184,7 +185,7 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
         "not_formed": missing,
         "exploratory": {"across targets": int((across["family"] == EXPLORATORY).sum()),
                         "target": int((table["scope"] == TARGET).sum())},
-        "best_on_test": _oracle_facts(best[0], contenders(results)) if best else None,
+        "best_on_test": _oracle_facts(best[0], competing) if best else None,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflow_scripts.analysis.results import Results
+from workflow_scripts.analysis.results import Results, differing
 from workflow_scripts.analysis.statistics.differences import Pair
 from workflow_scripts.selection.baselines import soup_name
 from workflow_scripts.selection.plan import TIERS
@@ -109,8 +109,8 @@ def between_experiments(results: Results) -> list[Contrast]:
     found = []
     for names in itertools.combinations(results.experiments, 2):
         first, second = (results.experiments[name] for name in names)
-        differing = {key for key in first if first[key] != second[key]}
-        question = next((q for q, keys in QUESTIONS.items() if differing and differing <= set(keys)), None)
+        keys = differing(first, second)
+        question = next((q for q, settings in QUESTIONS.items() if keys and keys <= set(settings)), None)
         common = [t for t in results.targets_of[names[0]] if t in results.targets_of[names[1]]]
         if question is None or not common:
             continue

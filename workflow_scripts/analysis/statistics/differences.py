@@ -34,6 +34,11 @@ class Differences:
     sums: np.ndarray
     seeds: np.ndarray
 
+    @classmethod
+    def of_numbers(cls, target: str, values: np.ndarray) -> "Differences":
+        """Return C numbers of a target, one per seed (C, S), in the form of differences: as one item."""
+        return cls(np.array([target]), np.ones(1, int), values.mean(1)[None], values)
+
     @property
     def n(self) -> int:
         """Number of items."""

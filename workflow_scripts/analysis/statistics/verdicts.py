@@ -50,12 +50,15 @@ def verdict(
     """
     if seeds == 1:
         return ONE_SEED
-    known = [interval for interval in intervals if not np.isnan(interval[0])]
-    if p_adjusted <= LEVEL and effect > 0 and all(low > 0 for low, _ in known):
-        return SUPPORTED
-    if p_adjusted <= LEVEL and effect < 0 and all(high < 0 for _, high in known):
-        return CONTRADICTED
+    if p_adjusted <= LEVEL and effect != 0 and clear_of_zero(effect, intervals):
+        return SUPPORTED if effect > 0 else CONTRADICTED
     return TOO_FEW if too_few else UNDECIDED
+
+
+def clear_of_zero(effect: float, intervals: Sequence[tuple[float, float]]) -> bool:
+    """Tell whether all known intervals lie on the effect's side of 0; NaN is left out."""
+    known = [interval for interval in intervals if not np.isnan(interval[0])]
+    return all(low > 0 if effect > 0 else high < 0 for low, high in known)
 
 
 def seed_interval(means: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import home_assistant_intents
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pt")
@@ -15,14 +15,21 @@ VOCABULARY = 2000
 
 def build(folder: Path) -> None:
     """Write the encoder as a Hugging Face folder."""
+    write_random(folder, BertConfig, BertModel)
+
+
+def write_random(
+    folder: Path, config: type[PreTrainedConfig], model: type[PreTrainedModel], positions: int = 128
+) -> None:
+    """Write a random encoder of some architecture, and a small tokenizer."""
     tokenizer = tiny_tokenizer()
-    config = BertConfig(
+    shape = config(
         vocab_size=len(tokenizer),
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=128,
+        max_position_embeddings=positions,
         type_vocab_size=1,
         pad_token_id=1,
         hidden_dropout_prob=0.0,
@@ -31,8 +38,8 @@ def build(folder: Path) -> None:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = BertModel(config, add_pooling_layer=False)
-    model.save_pretrained(folder)
+        encoder = model(shape, add_pooling_layer=False)
+    encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

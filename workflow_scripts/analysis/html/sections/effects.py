@@ -16,7 +16,6 @@ from workflow_scripts.analysis.html.blocks import (
     text_cell,
 )
 from workflow_scripts.analysis.html.run_data import RunData
-from workflow_scripts.analysis.html.sections.first import chosen_and_fair
 from workflow_scripts.analysis.html.text import chip, number, p_value, plural, points, points_interval
 
 BASELINE = "best_zero_shot_val"
@@ -87,7 +86,7 @@ def effects_per_target(data: RunData, experiment: str | None) -> pd.DataFrame:
     fair = data.results.baseline(BASELINE)["accuracy"]
     rows = {}
     for target in data.results.targets:
-        name = experiment or data.chosen[target]
+        name = experiment or data.results.chosen[target]
         merged = data.results.of_experiment(name)
         if target not in merged.index:
             continue
@@ -99,7 +98,7 @@ def effects_per_target(data: RunData, experiment: str | None) -> pd.DataFrame:
 
 
 def _forest(data: RunData) -> Plot:
-    chosen, fair = chosen_and_fair(data)
+    chosen, fair = data.results.chosen_and_fair
     order = list((chosen - fair).sort_values(kind="stable").index)
     options = {CHOSEN: None} | {data.results.titles[name]: name for name in data.results.experiments}
     series = {title: effects_per_target(data, name).reindex(order) for title, name in options.items()}

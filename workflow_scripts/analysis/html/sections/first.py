@@ -59,7 +59,7 @@ def first_screen(data: RunData) -> FirstScreen:
 
 def mean_accuracies(data: RunData) -> list[dict[str, object]]:
     """Return mean accuracies over targets, the highest first: ``title``, ``value``, ``shown``, ``kind``."""
-    chosen, fair = chosen_and_fair(data)
+    chosen, fair = data.results.chosen_and_fair
     means = [
         ("merge chosen on validation", chosen.mean(), "merge"),
         ("best single source, chosen on validation", fair.mean(), "single"),
@@ -89,7 +89,7 @@ def _levels(data: RunData) -> Markup:
 
 
 def _difference(data: RunData) -> Markup:
-    chosen, fair = chosen_and_fair(data)
+    chosen, fair = data.results.chosen_and_fair
     difference = chosen - fair
     counts = f"better for {int((difference > 0).sum())} of {plural(len(difference), 'target')}"
     worse = f"worse for {int((difference < 0).sum())}"
@@ -118,14 +118,6 @@ def _advice(data: RunData) -> Markup:
     return Markup(
         "What to do, as far as this run can tell: <b>{}</b>. The table says why, and how sure that is."
     ).format(listed(parts))
-
-
-def chosen_and_fair(data: RunData) -> tuple[pd.Series, pd.Series]:
-    """Return per target the accuracy of the merge and of the single source, both chosen on validation data."""
-    results = data.results
-    chosen = pd.Series({t: results.of_experiment(e).loc[t, "accuracy"] for t, e in data.chosen.items()})
-    chosen = chosen.reindex(results.targets)
-    return chosen, results.baseline("best_zero_shot_val")["accuracy"].reindex(chosen.index)
 
 
 def primary_contrast(data: RunData) -> pd.Series | None:

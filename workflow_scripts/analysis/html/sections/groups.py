@@ -5,7 +5,6 @@ import plotly.graph_objects as go
 from workflow_scripts.analysis.html import plotting
 from workflow_scripts.analysis.html.blocks import Choice, Folded, Plot, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
-from workflow_scripts.analysis.html.sections.first import chosen_and_fair
 from workflow_scripts.analysis.html.text import percent, points
 from workflow_scripts.analysis.tables import group_breakdown
 
@@ -23,7 +22,7 @@ def section(data: RunData) -> Section:
 
 
 def _plot(data: RunData) -> Plot:
-    chosen, fair = chosen_and_fair(data)
+    chosen, fair = data.results.chosen_and_fair
     effect = 100 * (chosen - fair)
     groups = {title: [data.language(t)[g] for t in effect.index] for g, title in GROUPS.items()}
     first = next(iter(groups.values()))

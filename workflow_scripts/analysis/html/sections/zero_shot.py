@@ -6,10 +6,8 @@ import plotly.graph_objects as go
 from workflow_scripts.analysis.html import plotting
 from workflow_scripts.analysis.html.blocks import Choice, Plot, Section
 from workflow_scripts.analysis.html.run_data import RunData
-from workflow_scripts.analysis.html.sections.first import chosen_and_fair
 from workflow_scripts.analysis.html.text import percent, points
-
-THRESHOLD = 0.6  # the older study: merge only below
+from workflow_scripts.analysis.older_study import ZS_SELF
 
 
 def section(data: RunData) -> Section:
@@ -29,7 +27,7 @@ def ratios(data: RunData) -> dict[str, pd.Series]:
 
 
 def _plot(data: RunData) -> Plot:
-    chosen, fair = chosen_and_fair(data)
+    chosen, fair = data.results.chosen_and_fair
     effect = chosen - fair
     found = {title: ratio.reindex(effect.index) for title, ratio in ratios(data).items()}
     others = pd.DataFrame(
@@ -67,15 +65,15 @@ def _plot(data: RunData) -> Plot:
         480,
         xaxis={"title": "ZS/self"},
         yaxis={"title": "merge − single, points", "zeroline": True, "zerolinewidth": 2},
-        shapes=[{"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": THRESHOLD, "x1": THRESHOLD, "line": grey}],
+        shapes=[{"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": ZS_SELF, "x1": ZS_SELF, "line": grey}],
     )
-    below, above = effect[x < THRESHOLD], effect[x >= THRESHOLD]
+    below, above = effect[x < ZS_SELF], effect[x >= ZS_SELF]
     return Plot(
         "zs-scatter", "Improvement by ratio of zero-shot to own accuracy",
         "ZS/self is the best single source’s accuracy divided by the own model’s. "
         "The dotted line is the older study’s rule: merge left of it. Read a slope with care where both axes use the "
         "test data: a single source that is lucky there moves its target to the right and down at once.",
-        f"Scatter plot. With ZS/self below {THRESHOLD} ({len(below)} targets) the chosen merge changes accuracy by "
+        f"Scatter plot. With ZS/self below {ZS_SELF} ({len(below)} targets) the chosen merge changes accuracy by "
         f"{points(below.mean())} points on average, otherwise ({len(above)} targets) by {points(above.mean())}.",
         figure,
         [Choice("ratio", views)],
