@@ -1,9 +1,13 @@
 """Experiments against each other: which pairs are compared, and which way round."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
+from workflow_scripts.analysis.json_values import for_json
+from workflow_scripts.analysis.predictor.regret import means_over_targets
 from workflow_scripts.analysis.statistics.contrasts import between_experiments
 from workflow_scripts.analysis.statistics.resampling import studentised
 
@@ -59,3 +63,16 @@ def test_draws_without_spread_leave_an_interval_open_rather_than_undefined() -> 
     quotients = np.concatenate([np.full(400, -np.inf), np.linspace(-2, 2, 9600)])
     found = studentised(-0.003, 0.001, quotients, "studentised bootstrap over targets")
     assert found.high == np.inf and found.low < -0.003
+
+
+def test_json_has_null_for_what_is_missing_undefined_or_open() -> None:
+    found = for_json({"p": 0.5, "n": 3, "text": "x", "rows": [{"low": -np.inf, "high": np.nan, "count": pd.NA}]})
+    assert found == {"p": 0.5, "n": 3, "text": "x", "rows": [{"low": None, "high": None, "count": None}]}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_interval_of_a_mean_whose_draws_have_no_spread_can_be_written() -> None:
+    values = pd.DataFrame({"regret": [0.0] * 19 + [0.1], "more": np.linspace(0, 1, 20)}, index=range(20))
+    means = means_over_targets(values)
+    assert not np.isfinite([means[0]["low"], means[0]["high"]]).all(), "most draws are all alike"
+    assert json.dumps(for_json(means), allow_nan=False)

@@ -1,8 +1,8 @@
 """The predictor's findings as one JSON document."""
 
-import math
 from typing import Any
 
+from workflow_scripts.analysis.json_values import for_json
 from workflow_scripts.analysis.predictor.evidence import Evidence
 from workflow_scripts.analysis.predictor.recommendations import FINE_TUNE_BELOW
 from workflow_scripts.analysis.predictor.regret import HALVINGS
@@ -32,13 +32,4 @@ def predictor_summary(evidence: Evidence) -> dict[str, Any]:
         "not_halved": sorted(set(evidence.results.targets) - set(evidence.first_halves)),
         "tiers": {tier: part for tier, part in tiers.items() if part is not None},
     }
-    return dict(_without_nan(found))
-
-
-def _without_nan(value: Any) -> Any:
-    """Return the same with null for numbers that are not defined, such as the interval over one target."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return dict(for_json(found))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.analysis.items import read_items
+from workflow_scripts.analysis.json_values import for_json
 from workflow_scripts.analysis.results import Results
 from workflow_scripts.analysis.statistics.across_targets import compare_across
 from workflow_scripts.analysis.statistics.best_of import BestOf, best_of
@@ -228,4 +229,4 @@ def _oracle_facts(best: BestOf, names: Sequence[str]) -> Row:
 
 def records(table: pd.DataFrame) -> list[Row]:
     """Return a table's rows for JSON: what is not known is None."""
-    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
+    return list(for_json(table.to_dict("records")))
