@@ -1,50 +1,11 @@
-# Needs: evaluations and items, matrices, the plan. Makes: what the run shows and how surely.
+# Needs: evaluations and items, matrices, the plan, similarities, logits on validation data. Makes: what the run shows and how
+# surely: comparisons, the ledger of claims, whether the effect of merging can be predicted, and what to do for each target.
 
 
-rule compare_systems:
+rule analyse:
     input:
         **RESULTS,
         items_of=expand(P.evaluation_items, target=TARGETS),
-    output:
-        table=f"{P.report}/statistics.csv",
-        facts=f"{P.report}/statistics.json",
-    log:
-        log_path("compare_systems", "statistics"),
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        settings=stable({**REPORT_SETTINGS, "targets": TARGETS}),
-        code=fingerprint("compare_systems"),
-    script:
-        f"{SCRIPTS}/compare_systems.py"
-
-
-rule check_claims:
-    input:
-        **RESULTS,
-        items_of=expand(P.evaluation_items, target=TARGETS),
-    output:
-        table=f"{P.report}/claims.csv",
-    log:
-        log_path("check_claims", "claims"),
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        settings=stable({**REPORT_SETTINGS, "targets": TARGETS}),
-        code=fingerprint("check_claims"),
-        claims=digest_of_files(f"{SCRIPTS}/analysis/claims/claims.yaml"),
-    script:
-        f"{SCRIPTS}/check_claims.py"
-
-
-# Needs besides: similarities, logits on validation data. Makes: whether the effect of merging can be predicted, what
-# policies lose, and what to do for each target.
-rule predict_effects:
-    input:
-        **RESULTS,
-        correct=expand(P.evaluation_items, target=TARGETS),
         seed_matrices_validation=expand(P.seed_matrix_validation, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         validation_tables=ancient(
@@ -58,10 +19,13 @@ rule predict_effects:
         ),
         merge_digests=expand(P.merge_digest, target=TARGETS, seed=SEEDS),
     output:
+        comparisons=f"{P.report}/statistics.csv",
+        comparison_facts=f"{P.report}/statistics.json",
+        claims=f"{P.report}/claims.csv",
         predictor=P.predictor,
         recommendations=P.recommendations,
     log:
-        log_path("predict_effects", "predictor"),
+        log_path("analyse", "analysis"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -79,14 +43,13 @@ rule predict_effects:
                 ],
             }
         ),
-        code=fingerprint("predict_effects"),
+        code=fingerprint("analyse"),
+        claims=digest_of_files(f"{SCRIPTS}/analysis/claims/claims.yaml"),
     script:
-        f"{SCRIPTS}/predict_effects.py"
+        f"{SCRIPTS}/analyse.py"
 
 
 rule analysis:
     input:
-        rules.compare_systems.output,
-        rules.check_claims.output,
-        rules.predict_effects.output,
+        rules.analyse.output,
     localrule: True

@@ -18,9 +18,9 @@ rule report_tables:
         predictor=P.predictor,
         recommendations=P.recommendations,
         sidecars=ancient(SIDECARS),
-        comparisons=rules.compare_systems.output.table,
-        comparison_facts=rules.compare_systems.output.facts,
-        claims=rules.check_claims.output.table,
+        comparisons=rules.analyse.output.comparisons,
+        comparison_facts=rules.analyse.output.comparison_facts,
+        claims=rules.analyse.output.claims,
     output:
         summary=f"{P.report}/cross_lingual_summary.csv",
         details=f"{P.report}/merge_details.csv",
@@ -39,35 +39,36 @@ rule report_tables:
         f"{SCRIPTS}/write_report.py"
 
 
-rule figure:
+rule figures:
     input:
         **RESULTS,
     output:
-        figure=report(
-            f"{P.report}/{{figure}}.png",
-            caption="../workflow_scripts/analysis/captions/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        figures=[
+            report(
+                f"{P.report}/{figure}.png",
+                caption=f"../workflow_scripts/analysis/captions/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in FIGURES
+        ],
     log:
-        log_path("figure", "{figure}"),
-    wildcard_constraints:
-        figure="|".join(FIGURES),
+        log_path("figures", "figures"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=lambda w: stable({**REPORT_SETTINGS, "figure": w.figure}),
-        code=lambda w: fingerprint("draw_figure", f"analysis.figures.{w.figure}"),
+        settings=stable(REPORT_SETTINGS),
+        code=fingerprint("draw_figures", *(f"analysis.figures.{f}" for f in FIGURES)),
     script:
-        f"{SCRIPTS}/draw_figure.py"
+        f"{SCRIPTS}/draw_figures.py"
 
 
 rule html_report:
     input:
         **RESULTS,
-        comparisons=rules.compare_systems.output.table,
-        claims=rules.check_claims.output.table,
+        comparisons=rules.analyse.output.comparisons,
+        claims=rules.analyse.output.claims,
         predictor=P.predictor,
         recommendations=P.recommendations,
         details=rules.report_tables.output.details,
@@ -161,5 +162,5 @@ rule report:
         P.database,
         rules.report_tables.output,
         rules.html_report.output,
-        expand(f"{P.report}/{{figure}}.png", figure=FIGURES),
+        rules.figures.output,
     localrule: True

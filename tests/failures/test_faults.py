@@ -28,12 +28,10 @@ STAGES = {
     "select": r"selection/plan\.json$",
     "merge": r"merge/de-DE/seed0/validation\.safetensors$",
     "evaluate": r"evaluation/de-DE\.csv$",
-    "compare_systems": r"report/statistics\.csv$",
-    "check_claims": r"report/claims\.csv$",
-    "predict_effects": r"report/recommendations\.csv$",
+    "analyse": r"report/claims\.csv$",
     "report": r"report/merge_details\.csv$",
     "html_report": r"report/report\.html$",
-    "figure": r"report/nxn_heatmap\.png$",
+    "figures": r"report/nxn_heatmap\.png$",
 }
 CONFIG = local_config(LOCALES)
 CHANGED = {**CONFIG, "base": {"name": "tiny_encoder", "head_seed": 1}}

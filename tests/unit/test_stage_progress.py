@@ -37,7 +37,7 @@ def follow(total: int) -> tuple[Log, Any]:
     def event(name: str, **fields: Any) -> None:
         handler.emit(SimpleNamespace(event=name, **fields))  # type: ignore[arg-type]
 
-    event("run_info", stats={"merge": total, "evaluate": 1, "figure": 1})
+    event("run_info", stats={"merge": total, "evaluate": 1, "figures": 1})
     for job in range(3):
         event("job_info", jobid=job, rule_name="merge")
     return log, event

@@ -25,8 +25,7 @@ BLOCK = {
     "sweep": {"method": ["average", "ties"], "similarity_type": ["URIEL", "NXN"]},
 }
 NOTHING = {"trainings": 0, "cells": 0, "merges": 0}
-ANALYSIS = {"compare_systems": 1, "check_claims": 1, "predict_effects": 1}
-REPORT = {**ANALYSIS, "report": 1, "html_report": 1, "database": 1, "figure": 4}
+REPORT = {"analyse": 1, "report": 1, "html_report": 1, "database": 1, "figures": 1}
 TO_REPORT = {"evaluate": N, **REPORT}
 TO_PLAN = {"row": N, "matrix": 1, "similarity": 1, "select": 1}
 FROM_ROWS = {**TO_PLAN, **TO_REPORT}
@@ -153,7 +152,7 @@ EVENTS = {
         {"finetune": N, **TO_PLAN},  # the models are the same bytes: nothing after the plan runs
         {"trainings": N},
     ),
-    "edit a figure": Event(lambda p: p.edit("analysis/figures/nxn_heatmap.py", "rotation=60", "rotation=61"), {"figure": 1}),
+    "edit a figure": Event(lambda p: p.edit("analysis/figures/nxn_heatmap.py", "rotation=60", "rotation=61"), {"figures": 1}),
     "edit the HTML report": Event(lambda p: p.edit("analysis/templates/html/report.css", "14mm", "15mm"), {"html_report": 1}),
     "delete a model": Event(
         lambda p: delete(p, "models/de-DE/seed0/model.safetensors"), {"finetune": 1, **TO_PLAN, "row": 1}

@@ -21,7 +21,7 @@ from snakemake.settings.types import (
 
 from workflow_scripts.core.study import Study, load_study
 
-SUBJECTS = ("locale", "target", "measure", "figure")  # wildcards
+SUBJECTS = ("locale", "target", "measure")  # wildcards
 SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"
 
 

@@ -1,6 +1,7 @@
-"""One figure of the report."""
+"""The figures of the report."""
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 from workflow_scripts.analysis.figures.style import save
@@ -9,9 +10,11 @@ from workflow_scripts.core.job import run_job
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
-    """Draw the figure that ``settings["figure"]`` names."""
-    module = importlib.import_module(f"workflow_scripts.analysis.figures.{settings['figure']}")
-    save(module.draw(read_results(inputs, settings)), outputs["figure"])
+    """Draw the figures; a module of the same name draws each."""
+    results = read_results(inputs, settings)
+    for path in outputs["figures"]:
+        module = importlib.import_module(f"workflow_scripts.analysis.figures.{Path(path).stem}")
+        save(module.draw(results), path)
 
 
 if "snakemake" in globals():
