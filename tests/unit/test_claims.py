@@ -74,7 +74,7 @@ PAIRS = {
     "real_beats_uriel": (settings(similarity="REAL"), settings(similarity="URIEL"), 1),
     "five_beat_three": (settings(k=5), settings(k=3), 1),
     "within_families_first": (settings("hierarchical"), settings("similarity"), 1),
-    "dare_destroys": (settings("dare_ties"), settings("average"), -1),
+    "dare_destroys": (settings("dare_ties", method_parameters={"drop_rate": 0.5}), settings("average"), -1),
     "ties_preserves_strong": (settings("ties"), settings("average"), 1),
 }
 
@@ -95,6 +95,17 @@ def test_claims_on_pairs_need_the_pair(claim, tmp_path):
     first, second, _ = PAIRS[claim]
     other = {**second, "selector": "sinkhorn"}
     assert outcome_of(pair_run(tmp_path, first, other, 0.05, best=0.8), claim) is None
+
+
+def test_dare_is_told_by_drop_rate(tmp_path):
+    flat, dare = settings("average"), PAIRS["dare_destroys"][0]
+    heavy = settings("dare_ties", method_parameters={"drop_rate": 0.9})
+    accuracy = {"flat": 0.6, "dare": 0.55, "heavy": 0.4}
+    experiments = {"flat": flat, "heavy": heavy, "dare": dare}
+    run = Synthetic(tmp_path, experiments, lambda key, place, seed: accuracy.get(key, 0.5), targets=TARGETS)
+    outcome = outcome_of(run, "dare_destroys")
+    assert outcome.effect == pytest.approx(-0.125)
+    assert outcome.detail.endswith("by drop rate 0.5: -5.0, 0.9: -20.0")
 
 
 def test_ties_is_judged_on_strong_targets_alone(tmp_path):

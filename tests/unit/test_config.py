@@ -108,6 +108,11 @@ def test_a_measure_that_is_no_name_is_refused():
     assert "GEO" in refused(similarity={"GEO": {"measure": 3}})
 
 
+def test_a_measure_that_needs_more_locales_is_refused_before_the_run():
+    text = refused(ablations=[block(similarity_type="TRANSFER_PROFILE")])
+    assert f"TRANSFER_PROFILE needs 5 or more locales, this run has {len(LOCALES)}" in text
+
+
 def test_an_unknown_placeholder_in_file_names_is_refused(tmp_path):
     data = {"provider": "local_files", "folder": str(tmp_path), "files": "{lang}.csv"}
     assert "lang" in refused(data=data, labels=["a", "b"])

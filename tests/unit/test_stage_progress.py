@@ -11,6 +11,7 @@ from tests.unit.test_html_report import full_run
 from workflow_scripts.analysis.summary import terminal_summary
 from workflow_scripts.core.stage_progress import (
     StageProgress,
+    baselines,
     evaluation,
     follow_stages,
     selection,
@@ -81,7 +82,7 @@ def test_other_events_and_plain_records_say_nothing() -> None:
 def test_a_snakefile_parsed_again_is_not_heard_twice() -> None:
     log = Log()
     study: Any = SimpleNamespace(
-        paths=SimpleNamespace(training="", evaluation="", matrix_test="", plan=""),
+        paths=SimpleNamespace(training="", evaluation="", trained_info="", matrix_test="", plan=""),
         run=SimpleNamespace(locales=[], seeds=[]),
         experiments={},
     )
@@ -106,6 +107,8 @@ def test_key_numbers_are_those_of_the_files(tmp_path: Path) -> None:
     )
     assert training([str(f) for f in files[:2]]) == "mean validation accuracy 85.0 %"
     assert training([str(f) for f in [*files[:1], tmp_path / "not made"]]) == "mean validation accuracy 90.0 %"
+    (tmp_path / "trained.json").write_text('{"models": 3}')
+    assert baselines([str(tmp_path / name) for name in ("trained.json", "not made")]) == "3 models"
     assert evaluation([]) == "merges –, best single source chosen on validation data –"
     assert transfer(str(files[2])) == "mean self accuracy 85.0 %, mean zero-shot 45.0 %"
     assert selection(str(files[3])) == "2 merges planned for 2 targets"

@@ -116,4 +116,6 @@ def test_the_tables_hold_them_all(results: Path) -> None:
     report = (results / "report/report.md").read_text(encoding="utf-8")
     assert "`seed_soup_k2`" in report and "− ensemble" in report
     assert "`few_shot`" in report and "joint_all" in report
+    html = (results / "report/report.html").read_text(encoding="utf-8")
+    assert "one model, all steps" in html and "base model, fine-tuned on validation" in html
     assert details.set_index("target")["joint_all"].notna().to_dict() == {t: t == "de-DE" for t in LOCALES}

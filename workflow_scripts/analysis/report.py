@@ -1,6 +1,6 @@
 """The report in Markdown: what was run, what merging did, how sure, what was made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pandas as pd
 from workflow_scripts.analysis import tables
 from workflow_scripts.analysis.results import Results
 from workflow_scripts.analysis.selection_diagnostics import selector_overview
-from workflow_scripts.selection.trainings import JOINT_ALL, JOINT_ONE
 
 TEMPLATES = Path(__file__).parent / "templates"
 LARGE_DIFFERENCE = 0.05
@@ -141,25 +140,14 @@ def _experiment_rows(overview: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _joint_rows(results: Results) -> list[dict[str, Any]]:
-    """Return a row per experiment with joint trainings: merged, asked one by one, or trained together."""
-    rows = []
-    for name in results.experiments:
-        joint = results.of_experiment(name, JOINT_ALL)["accuracy"]
-        others = ("merge", "ensemble_weighted_soft", JOINT_ONE)
-        if len(joint):
-            means = [results.of_experiment(name, s)["accuracy"].reindex(joint.index).mean() for s in others]
-            rows.append(
-                {
-                    "experiment": f"`{name}`",
-                    "targets": len(joint),
-                    **_percents((*others, JOINT_ALL), [*means, joint.mean()]),
-                }
-            )
-    return rows
-
-
-def _percents(names: Sequence[str], values: Sequence[float]) -> dict[str, str]:
-    return {name: percent(value) for name, value in zip(names, values, strict=True)}
+    return [
+        {
+            "experiment": f"`{row['experiment']}`",
+            "targets": row["targets"],
+            **{system: percent(row[system]) for system in tables.BESIDE_JOINT},
+        }
+        for row in tables.joint_overview(results).to_dict("records")
+    ]
 
 
 def _selector_rows(diagnostics: pd.DataFrame) -> list[dict[str, Any]]:

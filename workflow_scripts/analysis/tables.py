@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.analysis.results import Results
-from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS
+from workflow_scripts.selection.trainings import FEW_SHOTS, JOINT_ALL, JOINTS
 
 BASELINES = (
     "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "english", "average_all", *FEW_SHOTS
 )  # fmt: skip
 ENSEMBLES = tuple(f"ensemble_{name}" for name in ("soft", "weighted_soft", "majority", "weighted_majority", "logits"))
 SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1", "shrunk_top1", *JOINTS, *ENSEMBLES)
+BESIDE_JOINT = ("merge", "ensemble_weighted_soft", *JOINTS)
 ORACLES = ("best_zero_shot", "best_source")
 SELECTION = (
     "similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "target_similarity",
@@ -103,6 +104,18 @@ def _accuracy(systems: pd.DataFrame, key: tuple[str, int, str, str]) -> float:
 def listed(parameters: Mapping[str, Any]) -> str:
     """Return parameters as ``name=value``, sorted."""
     return ";".join(f"{k}={v}" for k, v in sorted(parameters.items()))
+
+
+def joint_overview(results: Results) -> pd.DataFrame:
+    """Return one row per experiment with joint trainings: mean accuracies over the targets that have one."""
+    rows = []
+    for name in results.experiments:
+        targets = results.of_experiment(name, JOINT_ALL).index
+        means = {
+            system: results.of_experiment(name, system)["accuracy"].reindex(targets).mean() for system in BESIDE_JOINT
+        }
+        rows += [{"experiment": name, "targets": len(targets), **means}] if len(targets) else []
+    return pd.DataFrame(rows, columns=["experiment", "targets", *BESIDE_JOINT])
 
 
 def experiment_overview(results: Results, details: pd.DataFrame) -> pd.DataFrame:

@@ -75,12 +75,14 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
     models = [paths.training.format(locale=locale, seed=seed) for locale in run.locales for seed in run.seeds]
     targets = [t for t in run.locales if any(t in e.targets for e in study.experiments.values())]
     evaluations = [paths.evaluation.format(target=target) for target in targets]
+    trained = [paths.trained_info.format(target=target, seed=seed) for target in targets for seed in run.seeds]
     return {
         "examples": lambda n: f"data: {n} tables of sentences",
         "finetune": lambda n: f"training: {n} of {len(models)} models, {training(models)}",
         "matrix": lambda _: f"transfer: {transfer(paths.matrix_test)}",
         "select": lambda _: f"selection: {selection(paths.plan)}",
         "merge": lambda n: f"merging: done for {n} targets and seeds",
+        "train_baselines": lambda n: f"trained baselines: {baselines(trained)} for {n} targets and seeds",
         "evaluate": lambda _: f"evaluation: {evaluation(evaluations)}",
     }
 
@@ -105,6 +107,11 @@ def selection(file: str) -> str:
     plan = json.loads(Path(file).read_text(encoding="utf-8")).values()
     merges = [entry for entry in plan if not entry.get("baseline")]
     return f"{len(merges)} merges planned for {len({entry['target'] for entry in merges})} targets"
+
+
+def baselines(files: Sequence[str]) -> str:
+    """Return how many models the targets' trained baselines are."""
+    return f"{sum(json.loads(p.read_text(encoding='utf-8'))['models'] for p in map(Path, files) if p.exists())} models"
 
 
 def evaluation(files: Sequence[str]) -> str:

@@ -159,10 +159,12 @@ def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, 
     for name in sorted(used | set(run.similarity)):
         measure, given = measure_of(run, name)
         try:
-            registry.resolve("similarity measure", measure)
+            fewest = getattr(registry.load("similarity measure", measure), "FEWEST_LOCALES", 2)
             found[name] = (measure.lower(), parameters("similarity measure", measure.lower(), given))
         except ValidationError as error:
             raise XlmergeError(f"similarity.{name}: {describe(error)}") from None
+        if name in used and len(run.locales) < fewest:
+            raise XlmergeError(f"similarity {name} needs {fewest} or more locales, this run has {len(run.locales)}")
     return {name: found[name] for name in sorted(used)}
 
 

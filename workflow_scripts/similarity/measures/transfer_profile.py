@@ -7,7 +7,7 @@ from workflow_scripts.similarity.context import Context
 
 SUPERVISION = "labelled validation"
 NEEDS = ("validation_matrix",)
-FEWEST = 3  # models that a correlation is taken over
+FEWEST_LOCALES = 5  # a correlation is taken over the models of three or more others
 
 
 def transfer_profile(context: Context) -> np.ndarray:
@@ -21,12 +21,10 @@ def transfer_profile(context: Context) -> np.ndarray:
     Raises
     ------
     XlmergeError
-        If fewer than three other models are left, or they all do equally well on a locale.
+        If all other models do equally well on a locale.
     """
     assert context.validation is not None
     count = len(context.locales)
-    if count < FEWEST + 2:
-        raise XlmergeError(f"transfer_profile needs {FEWEST + 2} or more locales, this run has {count}")
     result = np.eye(count)
     for t in range(count):
         for s in range(t):

@@ -9,12 +9,15 @@ from workflow_scripts.analysis.html import plotting
 from workflow_scripts.analysis.html.blocks import Block, Choice, Plot, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import percent, plural, points
-from workflow_scripts.analysis.tables import pairwise
+from workflow_scripts.analysis.tables import BESIDE_JOINT, joint_overview, pairwise
 
 
 def section(data: RunData) -> Section:
     """Return the section with the matrix of experiments and targets, and methods against methods."""
     blocks: list[Block] = [_matrix(data), _overview(data)]
+    joint = joint_overview(data.results)
+    if len(joint):
+        blocks.append(_joint(data, joint))
     pairs = pairwise(data.results)
     if len(pairs):
         blocks.append(_pairs(pairs))
@@ -104,6 +107,30 @@ def _overview(data: RunData) -> Table:
         "column flatters. The ensemble asks the same sources one by one: as many forward passes as sources."
     )
     return Table(caption, heads, rows, filtered=len(rows) > 8)
+
+
+def _joint(data: RunData, joint: pd.DataFrame) -> Table:
+    rows = [
+        [
+            text_cell(data.results.titles[row["experiment"]]),
+            number_cell(str(row["targets"]), row["targets"]),
+            *(number_cell(percent(row[system]), row[system]) for system in BESIDE_JOINT),
+        ]
+        for row in joint.to_dict("records")
+    ]
+    heads = [
+        "sources of",
+        "targets",
+        "merged",
+        "ensemble",
+        "trained together, steps of one",
+        "trained together, all steps",
+    ]
+    caption = (
+        "The same sources merged, asked one by one (the ensemble), or replaced by one model trained on all their "
+        "training data, with one source’s number of steps, and with all sources’."
+    )
+    return Table(caption, heads, rows)
 
 
 def _pairs(pairs: pd.DataFrame) -> Table:
