@@ -36,7 +36,7 @@ BATCH = 32
 PIECES = 8000  # different ones in one locale's training and validation sentences
 SETTINGS = {
     "learning_rate": 2e-5, "epochs": 2, "batch_size": BATCH, "gradient_accumulation": 1, "warmup": 0.1,
-    "schedule": "linear", "weight_decay": 0.01, "max_grad_norm": 1.0, "compile": False,
+    "schedule": "linear", "weight_decay": 0.01, "max_grad_norm": 1.0, "compile": False, "gpus": 1,
 }  # fmt: skip
 TRAINER, OURS, FROZEN = WAYS = "Trainer", "ours", "ours, frozen embedding"
 

@@ -34,7 +34,7 @@ rule train_baselines:
                 "finetune": S.run.finetune.model_dump(exclude={"threads", "retries"}),
                 "few_shot": S.run.few_shot.model_dump(),
                 "cache": P.cache,
-                "code": fingerprint("models.training"),
+                "code": fingerprint("models.together"),
                 "scoring": scoring_settings(),
             }
         ),

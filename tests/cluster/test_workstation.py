@@ -12,9 +12,9 @@ from tests.conftest import ROOT, preset, snakemake, succeeded
 
 LOCALES = preset("tiny")["locales"]
 HOLD = """
-import time
-from workflow_scripts.core.gpus import claim_gpu
-gpu = claim_gpu()
+import sys, time
+from workflow_scripts.core.gpus import claim_gpus
+gpu = claim_gpus(int(sys.argv[1]))
 start = time.monotonic()
 time.sleep(0.5)
 print(gpu, start, time.monotonic(), flush=True)
@@ -27,9 +27,9 @@ def environment(devices: str | None, folder: Path) -> dict[str, str]:
     return {**cleared, **chosen, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
 
 
-def claims(number: int, devices: str | None, folder: Path) -> list[tuple[str, float, float]]:
-    """Start processes that hold a GPU for a while; return each one's GPU, start and end."""
-    command = [sys.executable, "-c", HOLD]
+def claims(number: int, devices: str | None, folder: Path, each: int = 1) -> list[tuple[str, float, float]]:
+    """Start processes that hold GPUs for a while; return each one's GPUs, start and end."""
+    command = [sys.executable, "-c", HOLD, str(each)]
     processes = [
         subprocess.Popen(command, env=environment(devices, folder), stdout=subprocess.PIPE, text=True)
         for _ in range(number)
@@ -44,6 +44,13 @@ def test_a_gpu_has_one_holder_at_a_time(tmp_path: Path) -> None:
     for gpu in ("2", "GPU-5d3f"):
         spans = sorted((start, end) for g, start, end in held if g == gpu)
         assert all(end <= start for (_, end), (start, _) in pairwise(spans)), spans
+
+
+def test_several_gpus_are_held_together_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    held = claims(4, "0,1,2", tmp_path, each=2)
+    spans = sorted((start, end) for _, start, end in held)
+    assert all(len(set(gpus.split(","))) == 2 for gpus, *_ in held)
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "three GPUs are enough for one of them only"
 
 
 def test_without_a_gpu_nobody_waits(tmp_path: Path) -> None:

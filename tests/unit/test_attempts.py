@@ -35,12 +35,12 @@ def fail_first(monkeypatch, count: int) -> list[int]:
     """Give the first attempts an absurd learning rate; return the seeds as they are used."""
     seeds: list[int] = []
 
-    def tampered(base, train, validation, settings, seed, scratch):
+    def tampered(settings, scratch, seed, **data):
         seeds.append(seed)
         first = [attempt_seed(SEED, i) for i in range(count)]
-        return finetune(base, train, validation, TOO_HIGH if seed in first else settings, seed, scratch)
+        return finetune(settings=TOO_HIGH if seed in first else settings, scratch=scratch, seed=seed, **data)
 
-    monkeypatch.setattr(attempts, "finetune", tampered)
+    monkeypatch.setattr(attempts, "finetune_on_gpus", tampered)
     return seeds
 
 

@@ -33,8 +33,15 @@ class Finetune(Closed):
 
     learning_rate: float = Field(4e-4, gt=0, description="Peak learning rate (AdamW).")
     epochs: float = Field(3, gt=0, description="Passes over the training data.")
-    batch_size: int = Field(32, ge=1, description="Sentences per optimiser step and device.")
+    batch_size: int = Field(32, ge=1, description="Sentences per forward pass, over all GPUs of a training.")
     gradient_accumulation: int = Field(1, ge=1, description="Batches summed into one optimiser step.")
+    gpus: int = Field(
+        1,
+        ge=1,
+        description="GPUs that one training takes; they share each batch, so `batch_size` must be a multiple. For "
+        "encoders that are too large for one; many small trainings are faster side by side. Without a GPU: processes. "
+        "The jobs must be given as many: docs/cluster.md.",
+    )
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps with a rising learning rate.")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(
         "linear", description="Learning rate after the warm-up."
@@ -65,7 +72,13 @@ class Finetune(Closed):
     storage: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Number format of the saved task vectors."
     )
-    threads: int = Field(1, ge=1, description="CPU threads per training.")
+    threads: int = Field(1, ge=1, description="CPU threads per training, and per GPU of one.")
+
+    @model_validator(mode="after")
+    def _batches_can_be_shared(self) -> "Finetune":
+        if self.batch_size % self.gpus:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of gpus {self.gpus}")
+        return self
 
 
 class FewShot(Closed):

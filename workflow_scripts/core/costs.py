@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 Cost = dict[str, float]
+PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 class Stopwatch:
@@ -19,7 +20,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.started = datetime.now(UTC)
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._wall, self._cpu = time.perf_counter(), cpu_seconds()
         self._setup: Cost = {}
 
     def cost(self) -> Cost:
@@ -27,7 +28,7 @@ class Stopwatch:
         wall = round(time.perf_counter() - self._wall, 3)
         return {
             "wall_seconds": wall,
-            "cpu_seconds": round(time.process_time() - self._cpu, 3),
+            "cpu_seconds": round(cpu_seconds() - self._cpu, 3),
             "gpu_seconds": wall if uses_gpu() else 0.0,
             "peak_memory_mb": peak_memory_mb(),
         }
@@ -36,7 +37,7 @@ class Stopwatch:
         """Return the cost of one thing out of several that a job makes; the first bears what getting ready took."""
         spent = total([self._setup, self.cost()])
         self._setup = {}
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._wall, self._cpu = time.perf_counter(), cpu_seconds()
         return spent
 
     def ready(self) -> None:
@@ -54,9 +55,14 @@ def total(costs: Iterable[Mapping[str, float]]) -> Cost:
     return {key: round(value, 3) for key, value in found.items()}
 
 
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of those that it started and that have ended."""
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, PROCESSES))
+
+
 def peak_memory_mb() -> float:
-    """Return the peak resident memory of this process in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return the peak resident memory in MB of this process, or of a larger one that it started."""
+    peak = max(resource.getrusage(which).ru_maxrss for which in PROCESSES)
     return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
 
 

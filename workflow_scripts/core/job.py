@@ -15,7 +15,7 @@ from typing import Any
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.gpus import claim_gpu
+from workflow_scripts.core.gpus import claim_gpus
 from workflow_scripts.core.provenance import sidecar
 
 
@@ -35,8 +35,8 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
     watch = Stopwatch()
     with logged(str(snakemake.log[0]) if snakemake.log else None):
         try:
-            if snakemake.resources.get("gpu"):  # asked for by profiles/workstation; a batch system grants by itself
-                claim_gpu()
+            if gpus := snakemake.resources.get("gpu"):  # from profiles/workstation; a batch system grants by itself
+                claim_gpus(int(gpus))
             facts = main(inputs, outputs, settings, snakemake.threads)
         except XlmergeError as error:
             print(f"xlmerge: error in {snakemake.rule}: {error}", file=sys.stderr, flush=True)

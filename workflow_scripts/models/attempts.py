@@ -11,7 +11,8 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.job import warn
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.models.collapse import TrainingFailed, check_learned
-from workflow_scripts.models.training import Trained, finetune
+from workflow_scripts.models.together import finetune_on_gpus
+from workflow_scripts.models.training import Trained
 
 FAILED = "failed_attempts.json"
 
@@ -26,7 +27,7 @@ def finetune_with_retries(
     retries: int,
     name: str,
 ) -> Trained:
-    """Train as `finetune` does, again with the next derived seed each time training diverges or collapses.
+    """Train as `training.finetune` does, again with the next derived seed each time training diverges or collapses.
 
     What failed is noted in `scratch`, so that a job that was killed goes on with the attempt that it was in, and a job
     that is started again after its last attempt says at once what it knows.
@@ -54,7 +55,9 @@ def finetune_with_retries(
         attempt = {"seed": attempt_seed(seed, len(failed))}
         own = folder / f"attempt-{len(failed)}"
         try:
-            trained = finetune(base, train, validation, settings, attempt["seed"], own)
+            trained = finetune_on_gpus(
+                settings, own, base=base, train=train, validation=validation, seed=attempt["seed"]
+            )
             check_learned(trained.history)
         except TrainingFailed as error:
             failed.append({**attempt, "failure": str(error)})

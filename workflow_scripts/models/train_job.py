@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from workflow_scripts.core.atomic import atomic_path, remove, write_json
-from workflow_scripts.core.costs import Stopwatch
+from workflow_scripts.core.costs import Cost, Stopwatch
 from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
@@ -60,5 +60,11 @@ def store(trained: Trained, cache: ModelCache, metadata: Mapping[str, Any], watc
         digest = save_task_vector(trained.task_vector, folder / FILES["model"], storage, dict(metadata))
         write_digest(folder / FILES["digest"], digest)
         write_json(folder / FILES["training"], trained.history)
-        write_json(folder / COST, watch.cost())
+        write_json(folder / COST, {**watch.cost(), **_gpu_seconds(trained, watch)})
     remove(cache.scratch)
+
+
+def _gpu_seconds(trained: Trained, watch: Stopwatch) -> Cost:
+    """Return what a training on several GPUs took of them: its processes are not this one."""
+    several = trained.history["processes"] > 1 and trained.history["device"].startswith("cuda")
+    return {"gpu_seconds": watch.cost()["wall_seconds"] * trained.history["processes"]} if several else {}

@@ -119,8 +119,8 @@ class TrainedBaselines:
         from workflow_scripts.data.examples import read_examples
         from workflow_scripts.models.base import verify_base
         from workflow_scripts.models.checkpoints import load_task_vector
+        from workflow_scripts.models.together import finetune_on_gpus
         from workflow_scripts.models.train_job import store
-        from workflow_scripts.models.training import finetune
 
         torch.set_num_threads(threads)
         verify_base(self.inputs["base"], self.inputs["base_digest"])
@@ -129,15 +129,15 @@ class TrainedBaselines:
         settings = self._finetune(training)
         start = self._model("models", training)
         cache.scratch.mkdir(parents=True, exist_ok=True)
-        trained = finetune(
-            self.inputs["base"],
-            pd.concat(tables["train"], ignore_index=True),
-            pd.concat(tables["validation"], ignore_index=True) if "validation" in tables else None,
+        trained = finetune_on_gpus(
             settings,
-            self._seed(training),
             cache.scratch,
-            load_task_vector(start, self.base, self._model("model_digests", training)) if start else None,
-            steps_of_one(tables["train"], settings) if training["length"] == "one" else None,
+            base=self.inputs["base"],
+            train=pd.concat(tables["train"], ignore_index=True),
+            validation=pd.concat(tables["validation"], ignore_index=True) if "validation" in tables else None,
+            seed=self._seed(training),
+            start=load_task_vector(start, self.base, self._model("model_digests", training)) if start else None,
+            steps=steps_of_one(tables["train"], settings) if training["length"] == "one" else None,
         )
         store(trained, cache, {"base": self.base, "training": training, "finetune": settings}, watch)
 

@@ -116,7 +116,16 @@ def _examples(encoded: list[list[int]], table: pd.DataFrame) -> list[Example]:
 
 
 class LocaleTrainer(Trainer):
-    """A Trainer that never decays embeddings, so that rows of unseen tokens keep their exact values."""
+    """A Trainer that never decays embeddings, so that rows of unseen tokens keep their exact values.
+
+    A batch's loss is taken for the mean that it is. The library takes it for a sum over all batches of a step divided
+    by their sentences, which classifiers never return, and so makes the gradient of a step of n batches or processes n
+    times too long.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = False
 
     def get_decay_parameter_names(self, model: PreTrainedModel) -> list[str]:
         """Return the weights that decay: the library's choice without any embedding."""
@@ -150,7 +159,7 @@ def training_arguments(
         output_dir=str(scratch),
         num_train_epochs=settings["epochs"],
         max_steps=-1 if steps is None else steps,
-        per_device_train_batch_size=settings["batch_size"],
+        per_device_train_batch_size=settings["batch_size"] // settings["gpus"],
         per_device_eval_batch_size=64,
         gradient_accumulation_steps=settings["gradient_accumulation"],
         learning_rate=settings["learning_rate"],
@@ -177,7 +186,7 @@ def training_arguments(
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # else batches would grow with the number of visible GPUs
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # a process trains on one GPU; several take several processes
     return arguments
 
 
@@ -214,6 +223,7 @@ def _history(trainer: Trainer, compact: CompactModel) -> dict[str, Any]:
         "epochs": [{k: e[k] for k in keep if k in e} for e in log if "loss" in e or "eval_loss" in e],
         "steps": trainer.state.global_step,
         "vocabulary": len(compact.vocabulary.ids),
+        "processes": trainer.args.world_size,
         "precision": next((name for name in ("bf16", "fp16", "tf32") if getattr(trainer.args, name)), "float32"),
         "device": str(trainer.args.device),
     }
