@@ -128,4 +128,5 @@ def _systems(target, items, validation, plan):
     mean = table.groupby(keys, sort=False, as_index=False).agg(
         {"accuracy": "mean", "accuracy_validation": "mean", "model": lambda m: "/".join(dict.fromkeys(m))}
     )
-    return pd.concat([table, mean.assign(seed="mean")])
+    both = pd.concat([table, mean.assign(seed="mean")])
+    return both.assign(low=both["accuracy"] - 0.1, high=both["accuracy"] + 0.1)

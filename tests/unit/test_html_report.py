@@ -29,7 +29,7 @@ COMPARISON = {
 ADVICE = {
     "language": "German", "tier": "labelled validation", "primary": True, "advice": "merge",
     "what": "average_NXN_k2_exc", "expected_accuracy": 0.65, "low": 0.5, "high": 0.8, "confidence": "low",
-    "gap_to_self": 0.25, "reason": "The merge average_NXN_k2_exc reaches 65.0 %, the source th-TH 60.0 %.",
+    "gap_to_self": 0.25, "few_shot_accuracy": float("nan"), "reason": "The merge average_NXN_k2_exc reaches 65.0 %, the source th-TH 60.0 %.",
 }  # fmt: skip
 MEAN = {"value": 0.02, "low": None, "high": None}
 TIER = {

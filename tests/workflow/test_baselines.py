@@ -106,6 +106,17 @@ def test_scores_of_trained_baselines_are_those_of_their_models(results: Path) ->
         assert row["accuracy_validation"].item() == ""
 
 
+def test_the_advice_says_what_training_on_the_labels_reaches(results: Path) -> None:
+    advice = pd.read_csv(results / "report/recommendations.csv")
+    known = advice["tier"] == "labelled validation"
+    assert advice.loc[~known, "few_shot_accuracy"].isna().all()
+    for row in advice[known].itertuples():
+        table = pd.read_csv(results / f"evaluation/{row.target}.csv", keep_default_na=False)
+        found = table[(table["system"] == "few_shot") & (table["seed"] == "mean")].iloc[0]
+        assert row.few_shot_accuracy == pytest.approx(float(found["accuracy"]))
+        assert row.few_shot_low <= row.few_shot_accuracy <= row.few_shot_high
+
+
 def test_the_tables_hold_them_all(results: Path) -> None:
     details = pd.read_csv(results / "report/merge_details.csv")
     columns = ["average_all", "seed_soup_k2", "shrunk_top1", "ensemble_soft", "ensemble_weighted_majority", "top1"]
@@ -117,5 +128,7 @@ def test_the_tables_hold_them_all(results: Path) -> None:
     assert "`seed_soup_k2`" in report and "− ensemble" in report
     assert "`few_shot`" in report and "joint_all" in report
     html = (results / "report/report.html").read_text(encoding="utf-8")
+    assert "fine-tuned on them reaches" in html and "trained on the same labels" in html
+    assert "merge − fine-tuning on the validation data: " in (results / "report/summary.txt").read_text(encoding="utf-8")
     assert "one model, all steps" in html and "base model, fine-tuned on validation" in html
     assert details.set_index("target")["joint_all"].notna().to_dict() == {t: t == "de-DE" for t in LOCALES}

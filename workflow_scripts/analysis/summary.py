@@ -10,6 +10,8 @@ from workflow_scripts.analysis.html.sections.first import (
     primary_rows,
 )
 from workflow_scripts.analysis.html.text import number, plural, points_interval
+from workflow_scripts.analysis.statistics.contrasts import CHOSEN
+from workflow_scripts.selection.trainings import FEW_SHOT
 
 WIDTH = 44
 MOST_NAMED = 12  # targets
@@ -25,7 +27,7 @@ def terminal_summary(data: RunData) -> str:
         f"{number(results.baseline('self')['n'].sum())} test sentences:"
     )
     levels = [_line(str(level["title"]), level["shown"]) for level in mean_accuracies(data)]
-    lines = [head, *levels, *_difference(data), *_advice(data), *_claims(data)]
+    lines = [head, *levels, *_difference(data), *_training_instead(data), *_advice(data), *_claims(data)]
     return "\n".join(lines).replace("\u202f", " ") + "\n"
 
 
@@ -47,6 +49,14 @@ def _difference(data: RunData) -> list[str]:
     elif data.results.one_seed:
         lines.append("  one seed: descriptive")
     return lines
+
+
+def _training_instead(data: RunData) -> list[str]:
+    found = data.effect(FEW_SHOT, CHOSEN)
+    if found is None:
+        return []
+    interval = points_interval(found["effect"], found["low"], found["high"])
+    return [f"merge − fine-tuning on the validation data: {interval} points"]
 
 
 def _advice(data: RunData) -> list[str]:

@@ -12,6 +12,7 @@ from workflow_scripts.analysis.predictor.options import LABELLED, Choice, Option
 from workflow_scripts.analysis.statistics.differences import paired_differences
 from workflow_scripts.analysis.statistics.one_target import cluster_interval
 from workflow_scripts.analysis.statistics.verdicts import SEEDS
+from workflow_scripts.selection.trainings import FEW_SHOT
 
 ADVISED = ("none", "unlabelled", "labelled validation")  # who has training labels trains
 PRIMARY = "labelled validation"
@@ -20,7 +21,7 @@ COLUMNS = (
     "target", "language", "tier", "primary", "advice", "what", "expected_accuracy", "low", "high", "confidence",
     "alternative", "difference", "difference_low", "difference_high", "validation_accuracy", "best_source",
     "best_source_val", "best_source_accuracy", "best_merge", "best_merge_val", "best_merge_accuracy", "self_accuracy",
-    "gap_to_self", "seeds", "n", "clusters", "reason",
+    "gap_to_self", "few_shot_accuracy", "few_shot_low", "few_shot_high", "seeds", "n", "clusters", "reason",
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ def _row(choice: Choice, target: str, tier: str, evidence: Evidence) -> dict[str
         **_named("best_merge", choice.merge, target, evidence),
         "self_accuracy": own,
         "gap_to_self": own - judged.value,
+        **_few_shot(evidence, target, tier),
         "seeds": len(evidence.seeds),
         "n": judged.n,
         "clusters": judged.clusters,
@@ -97,6 +99,13 @@ def _named(name: str, option: Option | None, target: str, evidence: Evidence) ->
         return {name: "", f"{name}_val": float("nan"), f"{name}_accuracy": float("nan")}
     accuracy = float(evidence.correct(target, option.key).mean())
     return {name: option.what, f"{name}_val": option.validation, f"{name}_accuracy": accuracy}
+
+
+def _few_shot(evidence: Evidence, target: str, tier: str) -> dict[str, float]:
+    """Return what training on the validation labels reaches on test data, if they are known and it was tried."""
+    row = evidence.results.baseline(FEW_SHOT).loc[target]
+    known = tier in LABELLED
+    return {f"few_shot_{name}": float(row[name]) if known else float("nan") for name in ("accuracy", "low", "high")}
 
 
 def _own_models_elsewhere(evidence: Evidence, target: str) -> float:

@@ -9,7 +9,7 @@ from workflow_scripts.analysis.results import Results, differing
 from workflow_scripts.analysis.statistics.differences import Pair
 from workflow_scripts.selection.baselines import soup_name
 from workflow_scripts.selection.plan import TIERS
-from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS
+from workflow_scripts.selection.trainings import FEW_SHOT, FEW_SHOTS, JOINTS
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 CHOSEN = "chosen on validation"
@@ -87,9 +87,11 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
 
 
 def exploratory_contrasts(results: Results) -> list[Contrast]:
-    """Return every merge against the baselines of its target and sources, the overall choice, and pairs of merges."""
-    overall = results.chosen_with("labelled training")
+    """Return every merge against the baselines of its target and sources, what was chosen, and pairs of merges."""
+    overall, chosen = (results.chosen_with(f"labelled {data}") for data in ("training", "validation"))
     found = [against_chosen(overall, "best_zero_shot_val", "labelled training", EXPLORATORY)]
+    if chosen and results.baseline(FEW_SHOT)["accuracy"].notna().all():
+        found.append(against_chosen(chosen, FEW_SHOT, "labelled validation", EXPLORATORY))
     for name, settings in results.experiments.items():
         k, seeds = settings["num_languages"], len(results.settings["seeds"])
         soup = soup_name(seeds if k == "all" else min(k, seeds))

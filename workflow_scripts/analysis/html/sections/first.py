@@ -18,9 +18,12 @@ from workflow_scripts.analysis.html.text import (
     points_interval,
     target_link,
 )
+from workflow_scripts.analysis.statistics.contrasts import CHOSEN
+from workflow_scripts.selection.trainings import FEW_SHOT
 
 PRIMARY_TIER = "labelled validation"
 RECOMMENDED = ["language", "advice", "best option", "expected accuracy [95 %]", "below own model", "confidence", "why"]
+TRAINED = "trained on the same labels"
 LEVELS = {
     "self": "own model",
     "average_all": "average of all other models",
@@ -54,7 +57,7 @@ class FirstScreen:
 
 def first_screen(data: RunData) -> FirstScreen:
     """Return the first screen."""
-    answer = [_levels(data), _difference(data), _advice(data)]
+    answer = [_levels(data), _difference(data), _advice(data), *_training_instead(data)]
     return FirstScreen(_what_was_run(data), mean_accuracies(data), answer, _recommendations(data))
 
 
@@ -121,6 +124,20 @@ def _advice(data: RunData) -> Markup:
     ).format(listed(parts))
 
 
+def _training_instead(data: RunData) -> list[Markup]:
+    """Return what the labels that choose would buy by training on them, if the run tried it."""
+    found = data.effect(FEW_SHOT, CHOSEN)
+    if found is None:
+        return []
+    reached = data.results.baseline(FEW_SHOT)["accuracy"].mean()
+    text = Markup(
+        "If those validation labels may be trained on instead, the best single source fine-tuned on them reaches "
+        "<b>{}</b>. Merge − that: {} points, better for {}, worse for {}."
+    )
+    interval = points_interval(found["effect"], found["low"], found["high"])
+    return [text.format(percent(reached), interval, number(found["improved"]), number(found["hurt"]))]
+
+
 def primary_contrast(data: RunData) -> pd.Series | None:
     """Return the primary comparison of merge and best single source, both chosen on validation data."""
     table = data.statistics
@@ -142,7 +159,8 @@ def _recommendations(data: RunData) -> Table | None:
     rows = primary_rows(data)
     if rows.empty:
         return None
-    heads = ["target", *RECOMMENDED]
+    trained = bool(rows["few_shot_accuracy"].notna().any())
+    heads = ["target", *RECOMMENDED[:-1], *([TRAINED] if trained else []), RECOMMENDED[-1]]
     order = {target: i for i, target in enumerate(data.results.targets)}
     ordered = rows.sort_values("target", key=lambda column: column.map(order))
     caption = (
@@ -153,15 +171,15 @@ def _recommendations(data: RunData) -> Table | None:
         [
             Cell(target_link(row["target"]), row["target"]),
             text_cell(row["language"]),
-            *recommendation_cells(data, row),
+            *recommendation_cells(data, row, trained),
         ]
         for _, row in ordered.iterrows()
     ]
     return Table(caption, heads, cells, filtered=True)
 
 
-def recommendation_cells(data: RunData, row: pd.Series) -> list[Cell]:
-    """Return the cells of one recommendation; their heads are `RECOMMENDED` without the language."""
+def recommendation_cells(data: RunData, row: pd.Series, trained: bool = False) -> list[Cell]:
+    """Return the cells of one recommendation; their heads are `RECOMMENDED` without the language, and `TRAINED`."""
     accuracy = percent_interval(row["expected_accuracy"], row["low"], row["high"])
     return [
         Cell(chip(row["advice"]), row["advice"]),
@@ -169,6 +187,7 @@ def recommendation_cells(data: RunData, row: pd.Series) -> list[Cell]:
         number_cell(accuracy, row["expected_accuracy"]),
         number_cell(points(row["gap_to_self"]).lstrip("+"), row["gap_to_self"]),
         text_cell(row["confidence"]),
+        *([number_cell(percent(row["few_shot_accuracy"]), row["few_shot_accuracy"])] if trained else []),
         text_cell(with_titles(data, row["reason"])),
     ]
 
