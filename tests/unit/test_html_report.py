@@ -17,7 +17,7 @@ from workflow_scripts.analysis.html.examples import changes
 from workflow_scripts.analysis.html.page import TEMPLATES, render_html
 from workflow_scripts.analysis.html.sections import claims, effects, first, predictor, sources, transfer
 from workflow_scripts.analysis.html.target_page import target_page
-from workflow_scripts.analysis.html.text import chip, foreign, percent, points, points_interval
+from workflow_scripts.analysis.html.text import chip, foreign, percent, points, points_interval, with_minus
 
 COMPARISON = {
     "family": "primary", "tier": "labelled validation", "contrast": "merge − best_zero_shot_val",
@@ -63,6 +63,12 @@ def test_numbers_look_like_this() -> None:
     assert percent(0.7134) == "71.3\u202f%" and percent(float("nan")) == "–"
     assert (points(0.012), points(-0.004), points(0.0), points(-0.0001)) == ("+1.2", "−0.4", "0.0", "0.0")
     assert points_interval(0.01, -0.02, 0.04) == "+1.0 [−2.0, +4.0]" and points_interval(0.01, None, None) == "+1.0"
+
+
+def test_minus_signs_stand_before_numbers_only() -> None:
+    assert (
+        with_minus("low-resource, 5-10 of v1.-2: -0.3 [-1.2, +0.4]") == "low-resource, 5-10 of v1.-2: −0.3 [−1.2, +0.4]"
+    )
 
 
 def test_what_is_not_known_sorts_last() -> None:

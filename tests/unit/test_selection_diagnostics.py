@@ -43,5 +43,11 @@ def test_the_target_itself_has_no_rank():
 def test_the_overview_puts_the_better_selection_first():
     experiments = {"m": settings(), "n": settings(selector="sinkhorn", selector_parameters={})}
     rows = selector_overview(table([entry("m", "c", "a"), entry("n", "b", "a")], experiments))
-    assert [r["selector"] for r in rows] == ["sinkhorn", "top_k (weights=uniform)"]
+    assert [r["selector"] for r in rows] == ["sinkhorn", "top_k"]
     assert rows[0]["overlap"] == 1 and rows[1]["overlap"] == 0.5
+
+
+def test_a_selectors_parameters_are_told_where_they_vary():
+    experiments = {"m": settings(), "n": settings(selector_parameters={"weights": "similarity"})}
+    rows = selector_overview(table([entry("m", "c", "a"), entry("n", "b", "a")], experiments))
+    assert [r["selector"] for r in rows] == ["top_k (weights=similarity)", "top_k (weights=uniform)"]

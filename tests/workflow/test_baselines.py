@@ -129,6 +129,8 @@ def test_the_tables_hold_them_all(results: Path) -> None:
     assert "`few_shot`" in report and "joint_all" in report
     html = (results / "report/report.html").read_text(encoding="utf-8")
     assert "fine-tuned on them reaches" in html and "trained on the same labels" in html
-    assert "merge − fine-tuning on the validation data: " in (results / "report/summary.txt").read_text(encoding="utf-8")
+    assert "merge − fine-tuning on the validation data: " in (results / "report/summary.txt").read_text(
+        encoding="utf-8"
+    )
     assert "one model, all steps" in html and "base model, fine-tuned on validation" in html
     assert details.set_index("target")["joint_all"].notna().to_dict() == {t: t == "de-DE" for t in LOCALES}

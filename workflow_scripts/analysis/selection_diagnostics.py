@@ -85,14 +85,17 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def selector_overview(diagnostics: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return, per way of selecting, means over targets and seeds, best transfer first."""
+    """Return, per way of selecting, means over targets and seeds, best transfer first.
+
+    A selector's parameters are in its name where they vary.
+    """
     keys = ["similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "compatibility"]
+    variants = diagnostics.groupby("selector")["selector_parameters"].nunique()
     rows = []
     for values, group in diagnostics.groupby(keys, sort=False):
         settings = dict(zip(keys, values, strict=True))
-        name = settings["selector"] + (
-            f" ({settings['selector_parameters']})" if settings["selector_parameters"] else ""
-        )
+        told_by = variants[settings["selector"]] > 1
+        name = settings["selector"] + (f" ({settings['selector_parameters']})" if told_by else "")
         rows.append(
             {
                 "similarity": settings["similarity_type"],

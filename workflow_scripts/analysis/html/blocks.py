@@ -8,6 +8,8 @@ from markupsafe import Markup
 
 from workflow_scripts.analysis.html.text import breakable
 
+MOST_NARROW = 10  # columns of a heat map whose cells hold a number on a telephone
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -82,6 +84,11 @@ class Plot:
     matrix: Mapping[str, Any] | None = None
     table: Table | None = None
     kind: str = field(default="plot", init=False)
+
+    @property
+    def dense(self) -> bool:
+        """Tell whether it is a heat map with too many columns for numbers on a narrow screen."""
+        return any(trace["type"] == "heatmap" and len(trace["x"]) > MOST_NARROW for trace in self.figure["data"])
 
     @property
     def payload(self) -> dict[str, Any]:

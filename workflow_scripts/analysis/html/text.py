@@ -1,5 +1,6 @@
 """How numbers and words look in the HTML report."""
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -53,6 +54,11 @@ def p_value(value: Any) -> str:
 def number(value: Any, digits: int = 0) -> str:
     """Return a number; nothing known is a dash."""
     return "–" if pd.isna(value) else f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+
+
+def with_minus(text: str) -> str:
+    """Return a text with the minus sign of typography before numbers."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def listed(words: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from workflow_scripts.analysis.html.blocks import Cell, Prose, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
-from workflow_scripts.analysis.html.text import chip, number
+from workflow_scripts.analysis.html.text import chip, number, with_minus
 
 HEADS = ["claim", "verdict", "n", "what this run says"]
 
@@ -16,7 +16,7 @@ def section(data: RunData) -> Section:
             text_cell(row.statement),
             Cell(chip(row.verdict), row.verdict),
             number_cell(f"{number(row.n)} {row.unit}".rstrip(), row.n),
-            text_cell(row.detail),
+            text_cell(with_minus(row.detail)),
         ]
         for row in data.claims.itertuples()
     ]

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from workflow_scripts.analysis.figures.merge_improvement_analysis import effect_matrix
 from workflow_scripts.analysis.html import plotting
-from workflow_scripts.analysis.html.blocks import Block, Choice, Plot, Section, Table, number_cell, text_cell
+from workflow_scripts.analysis.html.blocks import Block, Choice, Folded, Plot, Section, Table, number_cell, text_cell
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.text import percent, plural, points
 from workflow_scripts.analysis.tables import BESIDE_JOINT, joint_overview, pairwise
@@ -20,7 +20,7 @@ def section(data: RunData) -> Section:
         blocks.append(_joint(data, joint))
     pairs = pairwise(data.results)
     if len(pairs):
-        blocks.append(_pairs(pairs))
+        blocks.append(Folded(f"Method against method: {plural(len(pairs), 'pair')}", [_pairs(pairs)]))
     return Section("methods", "Which merge for which target?", blocks)
 
 
