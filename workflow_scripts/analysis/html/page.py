@@ -11,6 +11,7 @@ from workflow_scripts.analysis.html import plotting
 from workflow_scripts.analysis.html.overview import first_screen, sections
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.target_page import target_page
+from workflow_scripts.analysis.html.text import breakable
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "html"
 
@@ -25,6 +26,7 @@ def render_html(data: RunData) -> str:
         autoescape=True,
     )
     environment.filters["json"] = plotting.as_json
+    environment.filters["breakable"] = breakable
     return environment.get_template("report.html.j2").render(
         data=data,
         run=data.results.settings,

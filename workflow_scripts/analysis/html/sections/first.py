@@ -28,7 +28,7 @@ LEVELS = {
     "self": "own model",
     "average_all": "average of all other models",
     "mean_zero_shot": "mean of all other models",
-    "few_shot": "that source, fine-tuned on validation",
+    "few_shot": "best single source, fine-tuned on validation",
     "few_shot_base": "base model, fine-tuned on validation",
 }
 ADVICE = {
