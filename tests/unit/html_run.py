@@ -40,7 +40,7 @@ def run_data(**changes: Any) -> RunData:
         matrix=_matrix(),
         matrix_validation=_matrix(),
         languages={k: v | {"region": "somewhere", "resource_level": "high"} for k, v in LANGUAGES.items()},
-        settings={"run": "small", "locales": LOCALES, "seeds": SEEDS, "labels": LABELS, "pivot": "en-US",
+        settings={"run": "small", "measures": {"NXN": "nxn"}, "locales": LOCALES, "seeds": SEEDS, "labels": LABELS, "pivot": "en-US",
                   "base": {"name": "tiny"}},
     )  # fmt: skip
     sidecar = {

@@ -13,7 +13,7 @@ from workflow_scripts.analysis.html.examples import Changes, changes
 from workflow_scripts.analysis.html.run_data import RunData
 from workflow_scripts.analysis.html.sections.effects import BASELINE
 from workflow_scripts.analysis.html.sections.first import RECOMMENDED, recommendation_cells
-from workflow_scripts.analysis.html.text import percent, percent_interval, points_interval, target_link
+from workflow_scripts.analysis.html.text import number, percent, percent_interval, points_interval, target_link
 
 LEVELS = {
     "self": "its own model",
@@ -25,6 +25,7 @@ LEVELS = {
     "few_shot": "best other model, fine-tuned on the target’s validation data",
     "few_shot_base": "the base model, fine-tuned on the target’s validation data",
 }
+CONTROL = "random"  # the measure that says nothing of languages
 
 
 @dataclass(frozen=True)
@@ -117,20 +118,21 @@ def _levels(data: RunData, target: str) -> Table:
 
 
 def _sources(data: RunData, target: str) -> Table:
-    measures = list(data.similarities)
+    known = data.results.settings["measures"]
+    measures = [name for name in data.similarities if known[name] != CONTROL]
     used = _uses(data, target)
     rows = []
     for source in data.results.settings["locales"]:
         if source == target:
             continue
-        row = data.cells.loc[(source, target)]
+        row, validation = data.cells.loc[(source, target)], data.results.matrix_validation.loc[source, target]
         link = target_link(source) if source in data.results.targets else source
         rows.append(
             [
                 Cell(link, source),
                 text_cell(data.language(source)["language"]),
                 *_accuracy_cells(row),
-                number_cell(percent(data.results.matrix_validation.loc[source, target]), row["accuracy"]),
+                number_cell(percent(validation), validation),
                 *(_similarity(data.similarities[m], target, source) for m in measures),
                 number_cell(str(used.get(source, 0)), used.get(source, 0)),
             ]
@@ -143,7 +145,7 @@ def _sources(data: RunData, target: str) -> Table:
 
 def _similarity(matrix: pd.DataFrame, target: str, source: str) -> Cell:
     value = matrix.loc[target, source]
-    return number_cell("–" if pd.isna(value) else f"{value:.2f}", value)
+    return number_cell(number(value, 2), value)
 
 
 def _uses(data: RunData, target: str) -> dict[str, int]:
