@@ -57,6 +57,28 @@ def heat_map(values: Any, rows: Sequence[str], columns: Sequence[str], hover: An
     )  # fmt: skip
 
 
+def interval_dots(
+    values: Sequence[float], lows: Sequence[float], highs: Sequence[float], hover: Sequence[str]
+) -> dict[str, list]:
+    """Return what ``Plotly.update`` changes in a trace of `interval_trace` to show other numbers."""
+    return {
+        "x": [list(values)],
+        "error_x.array": [[high - value for high, value in zip(highs, values, strict=True)]],
+        "error_x.arrayminus": [[value - low for low, value in zip(lows, values, strict=True)]],
+        "text": [list(hover)],
+    }
+
+
+def interval_trace(dots: Mapping[str, list], names: Sequence[str]) -> go.Scatter:
+    """Return a dot with a horizontal interval for each name."""
+    above, below = dots["error_x.array"][0], dots["error_x.arrayminus"][0]
+    return go.Scatter(
+        x=dots["x"][0], y=list(names), text=dots["text"][0], mode="markers", hovertemplate="%{text}<extra></extra>",
+        error_x={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 2, "width": 4},
+        marker={"size": 10, "color": PALETTE[0]}, showlegend=False,
+    )  # fmt: skip
+
+
 def category_axis(names: Sequence[str], **options: Any) -> dict[str, Any]:
     """Return an axis of names in their order, the first on the left or on top."""
     return {"type": "category", "categoryorder": "array", "categoryarray": list(names), **options}

@@ -103,16 +103,8 @@ def _forest(data: RunData) -> Plot:
     options = {CHOSEN: None} | {data.results.titles[name]: name for name in data.results.experiments}
     series = {title: effects_per_target(data, name).reindex(order) for title, name in options.items()}
     frames = {title: _restyle(data, frame) for title, frame in series.items()}
-    first = frames[CHOSEN]
-    trace = {
-        "type": "scatter", "mode": "markers", "x": first["x"][0], "y": order, "text": first["text"][0],
-        "error_x": {"type": "data", "symmetric": False, "array": first["error_x.array"][0],
-                    "arrayminus": first["error_x.arrayminus"][0], "thickness": 2, "width": 4},
-        "marker": {"size": 10, "color": plotting.PALETTE[0]}, "hovertemplate": "%{text}<extra></extra>",
-        "showlegend": False,
-    }  # fmt: skip
     figure = plotting.figure(
-        [trace],
+        [plotting.interval_trace(frames[CHOSEN], order)],
         max(260, 24 * len(order) + 90),
         xaxis={"title": "merge − single, percentage points", "zeroline": True, "zerolinewidth": 2},
         yaxis=plotting.category_axis(order),
@@ -132,13 +124,8 @@ def _forest(data: RunData) -> Plot:
 
 
 def _restyle(data: RunData, frame: pd.DataFrame) -> dict[str, list]:
-    effect, low, high = (100 * frame[c] for c in ("effect", "low", "high"))
-    return {
-        "x": [effect.round(3).tolist()],
-        "error_x.array": [(high - effect).round(3).tolist()],
-        "error_x.arrayminus": [(effect - low).round(3).tolist()],
-        "text": [[_hover(data, target, row) for target, row in frame.iterrows()]],
-    }
+    effect, low, high = ((100 * frame[c]).round(3).tolist() for c in ("effect", "low", "high"))
+    return plotting.interval_dots(effect, low, high, [_hover(data, target, row) for target, row in frame.iterrows()])
 
 
 def _hover(data: RunData, target: object, row: pd.Series) -> str:

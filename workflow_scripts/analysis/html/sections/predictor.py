@@ -5,7 +5,6 @@ import textwrap
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 from markupsafe import Markup
 
 from workflow_scripts.analysis.html import plotting
@@ -70,18 +69,8 @@ def _regret(tiers: dict[str, Part]) -> Plot:
     views = {tier: _view(part) for tier, part in tiers.items()}
     start = START if START in views else next(iter(views))
     first, order = views[start][0], views[start][1]["yaxis.categoryarray"]
-    trace = go.Scatter(
-        x=first["x"][0],
-        y=first["y"][0],
-        text=first["text"][0],
-        mode="markers",
-        marker={"size": 11, "color": plotting.PALETTE[0]},
-        error_x={"type": "data", "symmetric": False, "thickness": 2, "width": 4, "array": first["error_x.array"][0],
-                 "arrayminus": first["error_x.arrayminus"][0]},
-        hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
     figure = plotting.figure(
-        [trace],
+        [plotting.interval_trace(first, first["y"][0])],
         max(240, 40 * len(order) + 90),
         xaxis={"title": "regret, percentage points", "zeroline": True, "zerolinewidth": 2},
         yaxis=plotting.category_axis(order),
@@ -106,13 +95,8 @@ def _view(part: Part) -> tuple[dict[str, Any], dict[str, Any]]:
         f"{percent(row['merges'], 0)} of the targets<br>{'<br>'.join(textwrap.wrap(row['description'], 60))}"
         for row in rows
     ]
-    return {
-        "x": [value],
-        "y": [[row["policy"] for row in rows]],
-        "text": [hover],
-        "error_x.array": [[h - v for h, v in zip(high, value, strict=True)]],
-        "error_x.arrayminus": [[v - w for w, v in zip(low, value, strict=True)]],
-    }, {"yaxis.categoryarray": [row["policy"] for row in rows][::-1]}
+    names = [row["policy"] for row in rows]
+    return {**plotting.interval_dots(value, low, high, hover), "y": [names]}, {"yaxis.categoryarray": names[::-1]}
 
 
 def _statement(tier: str, text: str) -> Prose:
