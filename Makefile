@@ -11,7 +11,8 @@ demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 plan: install
-	@$(BIN)/python -m workflow_scripts.plan_run $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/python -m workflow_scripts.plan_run $(if $(GPUS),--gpus $(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) \
+		$(if $(CONFIG),--configfile $(CONFIG))
 
 recommend: install
 	@$(BIN)/python -m workflow_scripts.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
