@@ -1,6 +1,7 @@
 """Estimates from rates, against figures worked out by hand."""
 
 import json
+import math
 
 import pytest
 
@@ -117,15 +118,17 @@ def test_merges_are_counted_with_the_baselines_that_are_merges(study):
 
 def test_wall_time_is_rule_by_rule_and_counts_the_start_of_jobs():
     stages = {
+        "finetune": Stage(3, Estimate(300, 300, 600, 0), gpus=2),
         "row": Stage(5, Estimate(500, 500, 500, 0)),
         "matrix": Stage(1, Estimate(3, 3, 0, 0)),
         "evaluate": Stage(5, Estimate(5, 5, 0, 0)),
     }
     light = 3.3 + 2 * 1.3  # four at a time, 0.3 s to start each
-    assert wall_seconds(stages, "gpu", 2) == pytest.approx(3 * 106 + light)
-    assert wall_seconds(stages, "gpu", 8) == pytest.approx(106 + light)
-    assert wall_seconds(stages, "cpu", 5) == pytest.approx(100.3 + 3.3 + 1.3)
-    assert gpu_seconds(stages) == pytest.approx(5 * 106)
+    assert wall_seconds(stages, "gpu", 1) == math.inf
+    assert wall_seconds(stages, "gpu", 2) == pytest.approx(3 * 106 + 3 * 106 + light)
+    assert wall_seconds(stages, "gpu", 8) == pytest.approx(106 + 106 + light)
+    assert wall_seconds(stages, "cpu", 5) == pytest.approx(100.3 + 100.3 + 3.3 + 1.3)
+    assert gpu_seconds(stages) == pytest.approx(2 * 3 * 106 + 5 * 106)
 
 
 def finished_row(tmp_path, gpu):

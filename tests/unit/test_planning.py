@@ -1,6 +1,7 @@
 """Counting and pricing of due work, against figures worked out by hand."""
 
 import json
+import math
 
 import pytest
 
@@ -88,7 +89,8 @@ def test_reasons_are_grouped_and_name_a_few():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (90, "2 min"), (9000, "2.5 h"), (216000, "2.5 days")]
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (90, "2 min"), (9000, "2.5 h"), (216000, "2.5 days"), (math.inf, "–")],
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text

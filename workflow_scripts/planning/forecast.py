@@ -1,11 +1,11 @@
 """What each rule's due jobs will take: by the run's own finished jobs, or else by measured rates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
+from math import ceil, inf
 
 from workflow_scripts.core.study import Study
-from workflow_scripts.planning.estimates import Estimate, Price, estimate, price_of_finished
+from workflow_scripts.planning.estimates import Estimate, estimate, price_of_finished
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.model import SUBMITTED, Model
 from workflow_scripts.planning.rates import read_rates
@@ -13,6 +13,7 @@ from workflow_scripts.planning.sizes import find_data, find_encoder
 from workflow_scripts.planning.work import Work
 
 DEVICES = ("cpu", "gpu")
+TRAININGS = ("finetune", "train_baselines")  # whose jobs hold `finetune.gpus` GPUs; no faster than with one, to be safe
 LIGHT_CORES = 4  # local-cores of profiles/slurm
 
 
@@ -27,11 +28,14 @@ class Stage:
     estimate : Estimate or None
     modelled : bool
         Is it from measured rates, and not from this run's finished jobs?
+    gpus : int
+        GPUs that one of its jobs holds, where there are any.
     """
 
     jobs: int
     estimate: Estimate | None
     modelled: bool = False
+    gpus: int = 1
 
 
 Forecast = Mapping[str, Stage]  # by rule
@@ -81,22 +85,26 @@ def forecast(
         modelled = price is None and model is not None
         if price is None and model is not None:
             price = model.price(rule, jobs)
+        gpus = model.study.run.finetune.gpus if model and rule in TRAININGS else 1
         if price is not None and rule in SUBMITTED and device == "gpu":
-            price = Price(price.seconds, price.setup_seconds, price.cpu, price.gpu or 1.0, price.size)
+            price = replace(price, gpu=float(gpus))
         due = counted.jobs if counted else sum(job.due for job in jobs)
-        found[rule] = Stage(due, estimate(jobs, counted, price), modelled and bool(due))
+        found[rule] = Stage(due, estimate(jobs, counted, price), modelled and bool(due), gpus)
     return found
 
 
 def wall_seconds(stages: Forecast, device: str, slots: int) -> float:
     """Return how long the rules take one after the other, `slots` of their submitted jobs at a time.
 
-    Jobs of a rule count as equally long. With GPUs, light jobs run where Snakemake does, four at a time.
+    Jobs of a rule count as equally long. With GPUs, light jobs run where Snakemake does, four at a time. Infinite if a
+    training wants more GPUs.
     """
     total = 0.0
     for rule, stage in stages.items():
         if stage.estimate and stage.jobs:
-            side_by_side = slots if rule in SUBMITTED or device == "cpu" else LIGHT_CORES
+            side_by_side = slots if device == "cpu" else slots // stage.gpus if rule in SUBMITTED else LIGHT_CORES
+            if not side_by_side:
+                return inf
             each = stage.estimate.seconds / stage.jobs + submission(rule, device)
             total += ceil(stage.jobs / side_by_side) * each
     return total
@@ -109,6 +117,6 @@ def submission(rule: str, device: str) -> float:
 
 
 def gpu_seconds(stages: Forecast) -> float:
-    """Return how long jobs hold a GPU, the time to start them included."""
-    held = [(rule, stage) for rule, stage in stages.items() if rule in SUBMITTED and stage.estimate]
-    return sum(stage.estimate.seconds + stage.jobs * submission(rule, "gpu") for rule, stage in held if stage.estimate)
+    """Return how long jobs hold GPUs, the time to start them included."""
+    held = [(stage, submission(rule, "gpu")) for rule, stage in stages.items() if rule in SUBMITTED]
+    return sum(stage.estimate.gpu_seconds + stage.jobs * stage.gpus * start for stage, start in held if stage.estimate)

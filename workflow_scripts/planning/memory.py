@@ -19,9 +19,9 @@ def host_mb(model: Model, rule: str) -> float:
 
 
 def gpu_training_mb(model: Model) -> float:
-    """Return what a training allocates on a GPU: weights, gradients, moments, activations of a batch."""
+    """Return what a training allocates on each of its GPUs: weights, gradients, moments, activations of a batch."""
     memory, settings = model.rates.memory, model.study.run.finetune
     frozen = model.encoder.body + model.data.pieces * model.encoder.hidden - model.trained
-    units = settings.batch_size * model.data.tokens * model.encoder.layers * model.encoder.hidden
+    units = settings.batch_size // settings.gpus * model.data.tokens * model.encoder.layers * model.encoder.hidden
     needed = memory.gpu_train * model.trained + NUMBER["float32"] * frozen + memory.gpu_activation * units
     return needed / MB

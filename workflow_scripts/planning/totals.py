@@ -34,11 +34,13 @@ def _with_gpus(stages: Forecast, model: Model, gpus: Sequence[int]) -> str:
         return f"With GPUs: {UNKNOWN}"
     light = sum(s.estimate.seconds for rule, s in stages.items() if rule not in SUBMITTED and s.estimate)
     speed = f" at {model.speed:g} of its speed" if model.speed != 1 else ""
+    held = _mark(stages) + hours(gpu_seconds(stages))
     head = (
-        f"With GPUs ({model.device.name}{speed}, one per job): {_mark(stages)}{hours(gpu_seconds(stages))} GPU-hours, "
+        f"With GPUs ({model.device.name}{speed}, each for one job): {held} GPU-hours, "
         f"{model.device.submission:.0f} s to start each job included; beside them {hours(light)} CPU-hours."
     )
-    rows = [["wall time", *(_mark(stages) + duration(wall_seconds(stages, "gpu", count)) for count in gpus)]]
+    walls = (duration(wall_seconds(stages, "gpu", count)) for count in gpus)
+    rows = [["wall time", *(_mark(stages) + wall for wall in walls)]]
     return f"{head}\n{tabulate(rows, headers=['GPUs', *map(str, gpus)], tablefmt='simple', disable_numparse=True)}"
 
 

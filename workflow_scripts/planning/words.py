@@ -1,8 +1,12 @@
 """Durations and sizes in words."""
 
+from math import inf
+
 
 def duration(seconds: float) -> str:
-    """Return a duration as ``45 s``, ``3 min``, ``2.5 h`` or ``3.1 days``."""
+    """Return a duration as ``45 s``, ``3 min``, ``2.5 h`` or ``3.1 days``; ``–`` for one without an end."""
+    if seconds == inf:
+        return "–"
     if seconds < 60:
         return f"{seconds:.0f} s"
     hours = seconds / 3600
