@@ -108,6 +108,8 @@ def test_an_encoder_that_is_there_is_measured(study, tmp_path):
     (folder / "config.json").write_text(json.dumps({"n_layers": 2, "dim": 4, "vocab_size": 10}))
     save_file({"embedding": np.zeros((10, 4), "f4"), "rest": np.zeros(11, "f4")}, folder / "model.safetensors")
     assert find_encoder(study) == Encoder(2, 4, 10, 11)
+    (folder / "config.json").write_text(json.dumps({"n_layers": 2, "d_model": 4}))
+    assert find_encoder(study) is None, "nothing is guessed"
 
 
 def test_merges_are_counted_with_the_baselines_that_are_merges(study):
@@ -167,6 +169,14 @@ def test_what_is_not_known_is_said_with_the_remedy(tmp_path, monkeypatch):
     assert "somebody/encoder" in encoder and "results/tiny/base/base.digest" in encoder and "`snakemake" in data
     text = overview(study, [job("base")])
     assert "?: nothing to estimate from (base); not in the sum: the size of somebody/encoder is not known" in text
+
+
+def test_what_nobody_measured_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = load_study(preset("methods"))
+    assert make_models(study)["cpu"].unmeasured == ["adamerging", "fisher", "regmean"]
+    text = overview(study, [job("merge", study.run.locales[0])])
+    assert "Merges by adamerging, fisher, regmean count like" in text and "are taken to have" not in text
 
 
 def test_every_known_encoder_and_provider_has_sizes(study):

@@ -116,6 +116,12 @@ class Model:
         """Return the seconds of scoring a model on one locale."""
         return self.scoring(self.mean("test") + self.mean("validation"), 2)
 
+    @property
+    def unmeasured(self) -> list[str]:
+        """The run's merge methods that no rate is known for."""
+        methods = {spec.settings["method"] for spec in self.study.experiments.values()}
+        return sorted(methods - set(self.rates.merging.methods))
+
     def _finetune(self) -> float:
         return self.training(self.mean("train"), self.mean("validation"), self.study.run.finetune.epochs)
 

@@ -13,6 +13,7 @@ from workflow_scripts.planning.rates import Expected, read_rates
 SPLITS = ("train", "validation", "test")
 LAYERS = ("num_hidden_layers", "n_layers")  # as configs of different architectures call it
 HIDDEN = ("hidden_size", "dim")
+VOCABULARY = ("vocab_size",)
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,18 @@ def find_encoder(study: Study) -> Encoder | None:
     """Return the sizes of the run's encoder: from its files if they are there, else of a known one, else None."""
     for folder in (Path(study.paths.base), Path(study.run.base.name).expanduser()):
         if (folder / "config.json").is_file() and (weights := sorted(folder.glob("*.safetensors"))):
-            return _measure(folder / "config.json", weights)
+            return _measure(json.loads((folder / "config.json").read_text(encoding="utf-8")), weights)
     known = read_rates().encoders.get(study.run.base.name)
     return known and Encoder(*known[:3], body=round(known[3] * 1e6))
 
 
-def _measure(config: Path, weights: Iterable[Path]) -> Encoder:
-    found = json.loads(config.read_text(encoding="utf-8"))
-    hidden = next(found[key] for key in HIDDEN if key in found)
-    parameters = sum(map(_numbers, weights))
-    layers = next(found[key] for key in LAYERS if key in found)
-    return Encoder(layers, hidden, found["vocab_size"], parameters - found["vocab_size"] * hidden)
+def _measure(config: Mapping[str, Any], weights: Iterable[Path]) -> Encoder | None:
+    """Return the sizes of an encoder that is there; None if its config calls them otherwise."""
+    found = [int(config[key]) for keys in (LAYERS, HIDDEN, VOCABULARY) for key in keys if key in config]
+    if len(found) != 3:
+        return None
+    layers, hidden, vocabulary = found
+    return Encoder(layers, hidden, vocabulary, sum(map(_numbers, weights)) - vocabulary * hidden)
 
 
 def _numbers(weights: Path) -> int:
@@ -111,8 +113,8 @@ def find_data(study: Study, sidecars: str | None = None) -> Data | None:
 
 def _sentences(study: Study, expected: Expected, template: str, locale: str, split: str) -> int | None:
     sidecar = Path(template.format(locale=locale, split=split))
-    if sidecar.exists():
-        return int(json.loads(sidecar.read_text(encoding="utf-8"))["n"])
+    if sidecar.exists() and "n" in (found := json.loads(sidecar.read_text(encoding="utf-8"))):
+        return int(found["n"])
     per_intent: Any = getattr(study.run.data, f"{split}_per_intent", None)
     most: int | None = getattr(expected, split)
     return per_intent * len(study.labels) if per_intent else most

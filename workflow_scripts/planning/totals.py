@@ -25,7 +25,8 @@ def totals(
     return [
         _with_gpus(forecasts["gpu"], models["gpu"], gpus),
         _without(forecasts["cpu"]),
-        "\n".join(filter(None, (_memory(models, submitted), _disk(models["cpu"], work), _errors(forecasts, models)))),
+        "\n".join(filter(None, (_memory(models, submitted), _disk(models["cpu"], work)))),
+        "\n".join(filter(None, (_errors(forecasts, models), *_assumptions(forecasts["cpu"], models["cpu"])))),
     ]
 
 
@@ -92,3 +93,17 @@ def _errors(forecasts: Mapping[str, Forecast], models: Mapping[str, Model]) -> s
             factors = f"by a factor of {checked.total:g} in total, {checked.worst:g} at worst ({checked.stage})"
             said.append(f"{name.upper()} time {factors}, on {checked.run}")
     return f"Error of such estimates (docs/costs.md): {'; '.join(said)}." if said else ""
+
+
+def _assumptions(stages: Forecast, model: Model) -> list[str]:
+    """Return what estimates rest on that nobody measured for this run."""
+    said = []
+    provider = model.study.run.data.provider
+    if provider not in model.rates.data and any(stage.modelled for stage in stages.values()):
+        said.append(f"Sentences are taken to have {model.data.tokens:g} tokens in the mean.")
+    if model.unmeasured and "merge" in stages and stages["merge"].modelled:
+        said.append(
+            f"Merges by {', '.join(model.unmeasured)} count like those of the slowest method without factorisations; "
+            "what is measured or learned on models for them is not in the estimate."
+        )
+    return said
