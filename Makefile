@@ -1,5 +1,5 @@
 # make demo: install into .venv, run the default study, say where the report is. make test: prove that it all works.
-# make plan CONFIG=my_study.yaml: what the next run would do and take. make recommend TARGET=th-TH: what a finished run says about it.
+# make plan CONFIG=my_study.yaml: what the next run would do and take (GPUS="4 8", GPU_SPEED=0.4: docs/costs.md). make recommend TARGET=th-TH: what a finished run says about it.
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -11,7 +11,8 @@ demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 plan: install
-	@$(BIN)/python -m workflow_scripts.plan_run $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/python -m workflow_scripts.plan_run $(if $(GPUS),--gpus $(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) \
+		$(if $(CONFIG),--configfile $(CONFIG))
 
 recommend: install
 	@$(BIN)/python -m workflow_scripts.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))

@@ -1,12 +1,14 @@
 """Counting and pricing of due work, against figures worked out by hand."""
 
 import json
+import math
 
 import pytest
 
-from workflow_scripts.planning.estimates import Estimate, estimate
+from workflow_scripts.planning.estimates import Estimate, estimate, price_of_finished
 from workflow_scripts.planning.jobs import Job
-from workflow_scripts.planning.overview import duration, reasons, size
+from workflow_scripts.planning.overview import reasons
+from workflow_scripts.planning.words import duration, hours, size
 from workflow_scripts.planning.work import Foreseen, Work
 
 
@@ -19,6 +21,10 @@ def work(*jobs):
     for states in jobs:
         found.add(states)
     return found
+
+
+def by_finished(rule, jobs, counted):
+    return estimate(jobs, counted, price_of_finished(rule, jobs, counted))
 
 
 def test_work_keeps_certain_and_possible_things_apart():
@@ -51,19 +57,19 @@ def rows(tmp_path):
 
 
 def test_an_estimate_is_medians_times_what_is_computed(rows):
-    found = estimate("row", rows, work([False, None, True, True], [None] * 4, [True] * 4))
+    found = by_finished("row", rows, work([False, None, True, True], [None] * 4, [True] * 4))
     seconds = 6 * 3 + 2 * 6  # six cells in two rows
     assert found == Estimate(seconds, 2 * seconds, 0.0, 6 * 2 * 800 / 4)  # in the row and in the cache
 
 
 def test_what_is_cached_costs_nothing(rows):
-    assert estimate("row", rows, work([True] * 4)) == Estimate(0, 0, 0, 0)
-    assert estimate("row", [job(info="missing", reasons=["x"])], work([True])) == Estimate(0, 0, 0, 0)
+    assert by_finished("row", rows, work([True] * 4)) == Estimate(0, 0, 0, 0)
+    assert by_finished("row", [job(info="missing", reasons=["x"])], work([True])) == Estimate(0, 0, 0, 0)
 
 
 def test_without_a_finished_job_there_is_no_estimate(rows):
-    assert estimate("row", [job(info="missing", reasons=["x"])], work([None])) is None
-    assert estimate("matrix", [job("matrix", cells="missing", reasons=["x"], seconds=3.0)], None) is None
+    assert by_finished("row", [job(info="missing", reasons=["x"])], work([None])) is None
+    assert by_finished("matrix", [job("matrix", cells="missing", reasons=["x"], seconds=3.0)], None) is None
 
 
 def test_light_jobs_cost_what_snakemake_recorded(tmp_path):
@@ -71,7 +77,7 @@ def test_light_jobs_cost_what_snakemake_recorded(tmp_path):
     there.write_bytes(b"x" * 100)
     done = [job("evaluate", seconds=s, table=there) for s in (1.0, 2.0, 9.0)]
     due = [job("evaluate", reasons=["x"], table=tmp_path / "a.csv"), job("evaluate", reasons=["x"], table=there)]
-    assert estimate("evaluate", done + due, None) == Estimate(4.0, 4.0, 0.0, 100.0)  # one file is new
+    assert by_finished("evaluate", done + due, None) == Estimate(4.0, 4.0, 0.0, 100.0)  # one file is new
 
 
 def test_reasons_are_grouped_and_name_a_few():
@@ -82,11 +88,19 @@ def test_reasons_are_grouped_and_name_a_few():
     assert reasons([job(reasons=["not made yet"])], 1) == ["not made yet"]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (90, "2 min"), (9000, "2.5 h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (90, "2 min"), (9000, "2.5 h"), (216000, "2.5 days"), (math.inf, "–")],
+)
 def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 MB"), (12.3e6, "12 MB"), (1.5e9, "1.5 GB")])
+@pytest.mark.parametrize(("count", "text"), [(0, "0 MB"), (12.3e6, "12 MB"), (1.5e9, "1.5 GB"), (2.2e12, "2.2 TB")])
 def test_sizes(count, text):
     assert size(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(360, "0.1"), (359000, "99.7"), (720000, "200")])
+def test_hours(seconds, text):
+    assert hours(seconds) == text

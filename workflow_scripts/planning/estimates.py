@@ -44,21 +44,27 @@ class Estimate:
     size: float
 
 
-def estimate(rule: str, jobs: Iterable[Job], work: Work | None) -> Estimate | None:
-    """Return what the due jobs of a rule will take at most, or None without a finished job to tell from.
+def price_of_finished(rule: str, jobs: Iterable[Job], work: Work | None) -> Price | None:
+    """Return the median price of the things that a rule makes, or of its jobs; None without a finished job."""
+    jobs = list(jobs)
+    return _price_of_things(rule, jobs) if work else _price_of_jobs(jobs)
+
+
+def estimate(jobs: Iterable[Job], work: Work | None, price: Price | None) -> Estimate | None:
+    """Return what the due jobs of a rule will take at most, or None without a price.
 
     Parameters
     ----------
-    rule : str
     jobs : list of Job
         All jobs of the rule.
     work : Work or None
         What they have to compute, for a rule that looks things up.
+    price : Price or None
+        Of a thing that they make, or without `work` of a job.
     """
     jobs = list(jobs)
     if work and not work.most:
         return Estimate(0, 0, 0, 0)
-    price = _price_of_things(rule, jobs) if work else _price_of_jobs(jobs)
     if price is None:
         return None
     due = [job for job in jobs if job.due]

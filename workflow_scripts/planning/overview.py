@@ -1,43 +1,59 @@
 """The plan of a run in words: jobs and reasons per rule, what is computed, what it takes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from tabulate import tabulate
 
 from workflow_scripts.core.study import Study
-from workflow_scripts.planning.estimates import Estimate, estimate
+from workflow_scripts.planning.estimates import Estimate
+from workflow_scripts.planning.forecast import DEVICES, Forecast, forecast, make_models, unknown_sizes
 from workflow_scripts.planning.jobs import Job
+from workflow_scripts.planning.model import SUBMITTED
+from workflow_scripts.planning.totals import totals
+from workflow_scripts.planning.words import duration, size
 from workflow_scripts.planning.work import Work, count_work
 
 THINGS = {"finetune": ("training", "trainings"), "row": ("cell", "cells"), "merge": ("merge", "merges")}
 NAMED = 3  # so many locales are named, more are counted
-WIDTHS = [None, None, 50, None, None, None, None, None]
+WIDTHS = [None, None, 50, None, None, None, None]
+GPUS = (1, 4, 8, 16)
 NO_PRICE = "?"
+TIMES = (
+    "Times are sums over jobs, from the median of this run's finished jobs, or (~) from rates measured elsewhere; "
+    "starting a job is not in the table."
+)
 
 
-def overview(study: Study, jobs: list[Job]) -> str:
-    """Return the text that ``make plan`` prints."""
+def overview(study: Study, jobs: list[Job], gpus: Sequence[int] = GPUS, speed: float = 1.0) -> str:
+    """Return the text that ``make plan`` prints.
+
+    Parameters
+    ----------
+    study : Study
+    jobs : list of Job
+    gpus : sequence of int
+        Numbers of GPUs to say the wall time for.
+    speed : float
+        Of a GPU, relative to the one that was measured.
+    """
     due = [job for job in jobs if job.due]
     if not due:
         return f"Run {study.run.run}: nothing to be done."
-    work = count_work(jobs, study)
+    work, models = count_work(jobs, study), make_models(study, speed)
     by_rule = {rule: list(group) for rule, group in groupby(jobs, key=lambda job: job.rule)}
     by_rule = {rule: found for rule, found in by_rule.items() if any(job.due for job in found)}
-    estimates = {rule: estimate(rule, found, work.get(rule)) for rule, found in by_rule.items()}
+    forecasts = {name: forecast(by_rule, work, name, models.get(name)) for name in DEVICES}
     rows = [
-        {**_stage(rule, found, work.get(rule)), **_amounts([e] if (e := estimates[rule]) else [])}
+        {**_stage(rule, found, work.get(rule)), **_amounts({n: {rule: f[rule]} for n, f in forecasts.items()})}
         for rule, found in by_rule.items()
     ]
-    rows.append({"rule": "sum", "jobs": len(due), **_amounts([e for e in estimates.values() if e])})
-    if not any(e.gpu_seconds for e in estimates.values() if e):
-        rows = [{key: value for key, value in row.items() if key != "GPU time"} for row in rows]
-    table = tabulate(
-        rows, headers="keys", tablefmt="simple", maxcolwidths=WIDTHS[: len(rows[0])], disable_numparse=True
-    )
+    rows.append({"rule": "sum", "jobs": len(due), **_amounts(forecasts)})
+    table = tabulate(rows, headers="keys", tablefmt="simple", maxcolwidths=WIDTHS, disable_numparse=True)
     most = "at most " if "select" in by_rule else ""
     title = f"Run {study.run.run}: {most}{len(due)} of {len(jobs)} jobs are due."
-    return "\n\n".join([title, table, *_notes(due, estimates)])
+    notes = _notes(study, due, forecasts)
+    return "\n\n".join([title, table, *totals(forecasts, models, work, gpus), *notes])
 
 
 def _stage(rule: str, jobs: list[Job], work: Work | None) -> dict[str, object]:
@@ -72,34 +88,34 @@ def _to_compute(rule: str, work: Work | None) -> str:
     return f"{counted}; {work.cached} in the cache" if work.cached else counted
 
 
-def _amounts(found: list[Estimate]) -> dict[str, str]:
-    amounts = {
-        "job time": duration(sum(e.seconds for e in found)),
-        "CPU time": duration(sum(e.cpu_seconds for e in found)),
-        "GPU time": duration(sum(e.gpu_seconds for e in found)),
-        "new on disk": size(sum(e.size for e in found)),
+def _amounts(forecasts: Mapping[str, Forecast]) -> dict[str, str]:
+    """Return the cells of a rule, or of all of them: the time without a GPU, with one, and the disk."""
+    cpu, gpu = (forecasts[name] for name in DEVICES)
+    held = {rule: stage for rule, stage in gpu.items() if rule in SUBMITTED}
+    return {
+        "CPU time": _sum(cpu, lambda e: duration(e.cpu_seconds)),
+        "or GPU time": _sum(held, lambda e: duration(e.gpu_seconds)) if held else "",
+        "new on disk": _sum(cpu, lambda e: size(e.size)),
     }
-    return amounts if found else dict.fromkeys(amounts, NO_PRICE)
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as ``45 s``, ``3 min`` or ``2.5 h``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+def _sum(stages: Forecast, say: Callable[[Estimate], str]) -> str:
+    """Return a sum in words, marked if rates measured elsewhere are in it; rules without an estimate are not."""
+    found = [stage.estimate for stage in stages.values() if stage.estimate]
+    if not found:
+        return NO_PRICE
+    columns = zip(*((e.seconds, e.cpu_seconds, e.gpu_seconds, e.size) for e in found), strict=True)
+    said = say(Estimate(*map(sum, columns)))
+    return f"~{said}" if any(stage.modelled for stage in stages.values()) else said
 
 
-def size(count: float) -> str:
-    """Return a number of bytes as ``12 MB`` or ``1.5 GB``."""
-    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
-
-
-def _notes(due: list[Job], estimates: Mapping[str, Estimate | None]) -> list[str]:
+def _notes(study: Study, due: list[Job], forecasts: Mapping[str, Forecast]) -> list[str]:
     rules = {job.rule for job in due}
-    notes = ["Times are sums over jobs, from the median of this run's finished jobs; starting a job is not in them."]
-    unpriced = [rule for rule, found in estimates.items() if found is None]
+    notes = [TIMES]
+    unpriced = [rule for rule, stage in forecasts["cpu"].items() if stage.estimate is None]
     if unpriced:
-        notes.append(f"{NO_PRICE}: no finished job to estimate from ({', '.join(unpriced)}); not in the sum.")
+        why = "; ".join(unknown_sizes(study)) or "this number format was not measured there"
+        notes.append(f"{NO_PRICE}: nothing to estimate from ({', '.join(unpriced)}); not in the sum: {why}.")
     if "examples" in rules:
         notes.append(
             "Until the data are prepared nobody knows whether trainings, cells and merges will be found in the cache. "

@@ -12,6 +12,7 @@ from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.merge_cells import facts_path
 from workflow_scripts.models.model_cache import training_cache
 from workflow_scripts.planning.jobs import Job
+from workflow_scripts.selection.baselines import SHRUNK_TOP1, baseline_names
 
 
 @dataclass
@@ -111,7 +112,7 @@ def _cells(job: Job, digest: Foreseen) -> Iterator[bool | None]:
 
 def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
     if job.settings is None:  # the selection has yet to run
-        yield from [None for e in study.experiments.values() if job.subject in e.targets]
+        yield from [None] * most_merges(study, job.subject)
         return
     base, made = digest(job.inputs["base_digest"]), foreseen_decision(job.inputs, digest)
     data = [digest(path) for split in SPLITS for path in job.inputs[f"{split}_digests"]]
@@ -120,6 +121,19 @@ def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
     for identity in dict.fromkeys(i for i in found if i is not None):
         scored = _scored(job.settings["scoring"], made, identity, base, data)
         yield scored and facts_path(job.settings["scoring"], identity).exists()
+
+
+def most_merges(study: Study, target: str) -> int:
+    """Return how many merges a target has per seed at most, baselines that are merges included."""
+    wanted = [spec for spec in study.experiments.values() if target in spec.targets]
+    return len(wanted) * (2 if SHRUNK_TOP1 in study.run.baselines else 1) + len(merged_baselines(study))
+
+
+def merged_baselines(study: Study) -> list[str]:
+    """Return the names of the baselines in the plan; soups of seeds belong to the first seed only."""
+    found = [spec.settings["num_languages"] for spec in study.experiments.values()]
+    sizes = [len(study.run.locales) - 1 if size == "all" else size for size in found]
+    return baseline_names(study.run.baselines, study.run.seeds, sizes)
 
 
 def _scored(

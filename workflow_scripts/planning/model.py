@@ -1,0 +1,200 @@
+"""What jobs will take before any of them has run: measured rates times counts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from math import ceil
+from statistics import fmean
+from typing import Literal
+
+from workflow_scripts.core import registry
+from workflow_scripts.core.study import Study
+from workflow_scripts.planning.estimates import COPIES, Price
+from workflow_scripts.planning.jobs import Job
+from workflow_scripts.planning.rates import read_rates
+from workflow_scripts.planning.sizes import Data, Encoder, steps
+from workflow_scripts.planning.work import merged_baselines
+from workflow_scripts.selection.baselines import AVERAGE_ALL, SHRUNK_TOP1
+from workflow_scripts.selection.trainings import FEW_SHOT
+
+Kind = Literal["train", "score"]
+NUMBER = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+SCORE = 7  # bytes beside a sentence's logits, which are float16: prediction, correctness, loss
+EVALUATION_BATCH = 64  # of a Trainer
+MOMENTS = 8  # bytes of the optimiser's state per trained number
+SAMPLE, CHECKED, FORMATS = 400, 5, 3  # sentences and models of the rule `precision`, and the number formats it runs
+SENTENCE = 60  # bytes in an example table
+TOKENIZER = 17e6  # bytes beside θ₀'s weights
+
+
+class Model:
+    """Prices of jobs on one kind of device.
+
+    Parameters
+    ----------
+    study : Study
+    encoder : Encoder
+    data : Data
+    device : {"cpu", "gpu"}
+    speed : float
+        Products per second, relative to the measured device.
+    """
+
+    def __init__(self, study: Study, encoder: Encoder, data: Data, device: str, speed: float = 1.0) -> None:
+        self.study, self.encoder, self.data = study, encoder, data
+        self.name, self.speed = device, speed
+        self.rates = read_rates()
+        self.device = self.rates.devices[device]
+
+    def price(self, rule: str, jobs: Sequence[Job]) -> Price | None:
+        """Return the price of a training, cell or merge, or of a job of any other rule; None without a rate."""
+        light = self.rates.light
+        if rule not in SUBMITTED:
+            seconds = light.get(rule, light["other"]) + (self._evaluation() if rule == "evaluate" else 0)
+            return Price(seconds, size=self._size(rule))
+        try:
+            seconds = SUBMITTED[rule](self, jobs)
+        except KeyError:  # a number format that the device was not measured with
+            return None
+        return Price(seconds, self.device.start, 1.0, float(self.name == "gpu"), self._size(rule))
+
+    def mean(self, split: str) -> float:
+        """Return the mean number of a split's sentences."""
+        return fmean(counts[split] for counts in self.data.sentences.values())
+
+    def passes(self, kind: Kind, precision: str, tokens: float, batches: float) -> float:
+        """Return the seconds of passes through the encoder: what each batch costs, and what its tokens cost."""
+        rate = getattr(self.device, kind)[precision] / self.speed
+        return batches * self.encoder.layers * getattr(self.device.layer, kind) + tokens * self.encoder.body * rate
+
+    def scoring(self, sentences: float, tables: int) -> float:
+        """Return the seconds of scoring some tables that hold so many sentences together."""
+        settings = self.study.run.evaluation
+        batches = tables * self.data.batches(sentences / tables, settings.batch_tokens)
+        return self.passes("score", settings.precision, sentences * self.data.tokens, batches)
+
+    def training(self, sentences: float, validation: float, epochs: float) -> float:
+        """Return the seconds of a training: its steps, and after each epoch a judgement and a checkpoint."""
+        settings = self.study.run.finetune
+        tokens = epochs * sentences * self.data.tokens
+        learning = self.passes("train", settings.precision, tokens, steps(sentences, settings.batch_size, epochs))
+        batches = epochs * ceil(validation / EVALUATION_BATCH) * self.encoder.layers
+        judged = epochs * validation * self.data.tokens / 3  # a forward pass is a third of a step
+        judging = batches * self.device.layer.score + self.passes("train", settings.precision, judged, 0)
+        return learning + judging + ceil(epochs) * self.checkpoint * self.rates.disk.write
+
+    @cached_property
+    def trained(self) -> float:
+        """Numbers that fine-tuning changes: those of a task vector."""
+        frozen = self.study.run.finetune.freeze_embeddings
+        return self.encoder.body + (0 if frozen else self.data.pieces * self.encoder.hidden)
+
+    @cached_property
+    def checkpoint(self) -> float:
+        """Bytes of a running training's checkpoint."""
+        compact = self.encoder.body + self.data.pieces * self.encoder.hidden
+        return NUMBER["float32"] * compact + MOMENTS * self.trained
+
+    @property
+    def task_vector(self) -> float:
+        """Bytes of a model on disk."""
+        return self.trained * NUMBER[self.study.run.finetune.storage]
+
+    @property
+    def whole(self) -> float:
+        """Bytes of a model on disk, were it kept as a whole."""
+        return self.encoder.parameters * NUMBER["float32"]
+
+    def merge(self, method: str, sources: int) -> float:
+        """Return the seconds of merging so many sources and loading the result."""
+        merging = self.rates.merging
+        rate = merging.methods.get(method, merging.unmeasured) * 1e-9
+        if method in merging.factorised.methods:
+            rate *= self.encoder.hidden / merging.factorised.hidden
+        return sources * self.trained * rate + self.whole * self.rates.disk.read_base
+
+    def cell(self) -> float:
+        """Return the seconds of scoring a model on one locale."""
+        return self.scoring(self.mean("test") + self.mean("validation"), 2)
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """The run's merge methods that no rate is known for."""
+        methods = {spec.settings["method"] for spec in self.study.experiments.values()}
+        return sorted(methods - set(self.rates.merging.methods))
+
+    def _finetune(self) -> float:
+        return self.training(self.mean("train"), self.mean("validation"), self.study.run.finetune.epochs)
+
+    def _evaluation(self) -> float:
+        merges = len(list(self._merges())) / len(self.study.run.locales)
+        return self.rates.light["evaluate_merge"] * merges * len(self.study.run.seeds)
+
+    def _merges(self) -> Iterator[float]:
+        """Yield the seconds of making and scoring each merge of a seed, for all targets."""
+        run, scoring = self.study.run, self.cell()
+        others = len(run.locales) - 1
+        for spec in self.study.experiments.values():
+            wanted = spec.settings["num_languages"]
+            seconds = self.merge(spec.settings["method"], others if wanted == "all" else wanted) + scoring
+            shrunk = [2 * self.merge("average", 1) + scoring] if SHRUNK_TOP1 in run.baselines else []
+            yield from [seconds, *shrunk] * len(spec.targets)
+        for name in merged_baselines(self.study):
+            sources = others if name == AVERAGE_ALL else len(run.seeds)
+            yield from [self.merge("average", sources) + scoring] * len(run.locales)
+
+    def _trained_baselines(self) -> float:
+        """Return the mean seconds of the trained baselines of a target and seed."""
+        run, train, judged = self.study.run, self.mean("train"), self.mean("validation")
+        few = 2 * self.training(judged, 0, run.few_shot.epochs) if FEW_SHOT in run.baselines else 0.0
+        joint = 0.0
+        for spec in self.study.experiments.values():
+            sources = spec.settings["num_languages"]
+            sources = len(run.locales) - 1 if sources == "all" else sources
+            one = self.training(train, sources * judged, run.finetune.epochs)
+            every = self.training(sources * train, sources * judged, run.finetune.epochs)
+            joint += len(spec.joint) / len(run.locales) * (one + every)
+        return few + joint
+
+    def _comparison(self, job: Job) -> float:
+        """Return the seconds of one similarity matrix that reads models or sentences."""
+        needs = registry.load("similarity measure", (job.settings or {})["measure"]).NEEDS
+        locales = len(self.study.run.locales)
+        seconds = locales * self.mean("train") * self.rates.tokenise if "texts" in needs else 0.0
+        if "base" in needs:
+            seconds += self.scoring(locales * self.mean("train"), locales)
+        return seconds + (self.merge("average", locales) if "models" in needs else 0.0)
+
+    def _greedy(self) -> float:
+        """Return the seconds of a search that tries every other locale, and keeps half of them."""
+        others = len(self.study.run.locales) - 1
+        return others * (self.merge("average", ceil(others / 4)) + self.scoring(self.mean("validation"), 1))
+
+    def _statistic(self, job: Job) -> float:
+        """Return the seconds of a forward and backward pass per sentence."""
+        sentences = self.mean((job.settings or {})["split"])
+        return self.passes("train", "float32", sentences * self.data.tokens, sentences)
+
+    def _size(self, rule: str) -> float:
+        """Return the bytes that a thing adds to the disk."""
+        sizes = {
+            "base": self.whole + TOKENIZER,
+            "examples": SENTENCE * fmean(map(self.mean, ("train", "validation", "test"))),
+            "finetune": self.task_vector,
+        }
+        if rule in {"row", "merge"}:
+            cell = (self.mean("test") + self.mean("validation")) * (2 * len(self.study.labels) + SCORE)
+            return COPIES[rule] * cell
+        return sizes.get(rule, 0.0)
+
+
+# Rules whose jobs are submitted, each with a GPU where there is one: seconds of a training, cell or merge, or of a job.
+SUBMITTED: Mapping[str, Callable[[Model, Sequence[Job]], float]] = {
+    "finetune": lambda model, _: model._finetune(),
+    "row": lambda model, _: model.cell(),
+    "merge": lambda model, _: fmean(model._merges()),
+    "train_baselines": lambda model, _: model._trained_baselines(),
+    "compare_languages": lambda model, jobs: fmean(map(model._comparison, jobs)),
+    "greedy": lambda model, _: model._greedy(),
+    "precision": lambda model, _: FORMATS * CHECKED * model.scoring(CHECKED * SAMPLE, 1),
+    "statistic": lambda model, jobs: fmean(map(model._statistic, jobs)),
+}
