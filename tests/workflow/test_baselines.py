@@ -132,5 +132,5 @@ def test_the_tables_hold_them_all(results: Path) -> None:
     assert "merge − fine-tuning on the validation data: " in (results / "report/summary.txt").read_text(
         encoding="utf-8"
     )
-    assert "one model, all steps" in html and "base model, fine-tuned on validation" in html
+    assert "trained together, all steps" in html and "base model, fine-tuned on validation" in html
     assert details.set_index("target")["joint_all"].notna().to_dict() == {t: t == "de-DE" for t in LOCALES}
