@@ -8,6 +8,7 @@
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -138,10 +139,13 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2, help="full: cores that Snakemake may use")
     parser.add_argument("--test", type=int, default=2974, help="sample: test sentences per locale")
     parser.add_argument("--validation", type=int, default=2033, help="sample: validation sentences per locale")
+    parser.add_argument("--keep", type=Path, help="leave the files in this folder, one for each number of locales")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
+    kept = options.keep.resolve() if options.keep else None
     for count in options.locales:
-        with tempfile.TemporaryDirectory() as folder:
+        with contextlib.nullcontext(kept / str(count)) if kept else tempfile.TemporaryDirectory() as folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
             os.chdir(folder)
             MODES[options.mode](count, options)
             os.chdir(ROOT)
