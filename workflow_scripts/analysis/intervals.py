@@ -61,8 +61,8 @@ def clustered_accuracy(correct: np.ndarray, clusters: np.ndarray, level: float =
 def wilson(value: float, n: float, level: float) -> tuple[float, float]:
     """Return Wilson's interval of a proportion of n independent items (n need not be whole).
 
-    Wilson 1927, doi:10.1080/01621459.1927.10502953. All systems of all targets get one: the libraries' functions take most
-    of a second to load and half a millisecond per call.
+    Wilson 1927, doi:10.1080/01621459.1927.10502953. All systems of all targets get one: the libraries' functions take
+    most of a second to load and half a millisecond per call.
     """
     z = NormalDist().inv_cdf((1 + level) / 2)
     centre, scale = value + z**2 / (2 * n), 1 + z**2 / n
