@@ -20,13 +20,14 @@ recommend: install
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not rehearsal"
 
-# The 49-locale study with a tiny encoder and a few sentences per locale: about ten minutes on two cores.
+# The 49-locale study with a tiny encoder and a few sentences per locale, about ten minutes on two cores, and a dozen of its
+# locales through Slurm, where that can be had.
 test-rehearsal: install-dev
-	$(BIN)/python -m pytest -m rehearsal
+	$(BIN)/python -m pytest -m rehearsal tests/workflow tests/cluster
 
 # Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are not there.
 test-cluster: install-dev
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest -m "not rehearsal" tests/cluster
 
 lint: install-dev
 	$(BIN)/ruff check .

@@ -64,6 +64,17 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def rehearsal_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a finished rehearsal of the 49-locale study (minutes); do not change it."""
+    from tests.rehearsal import rehearsal_config, write_rehearsal
+
+    directory, config = tmp_path_factory.mktemp("rehearsal"), rehearsal_config()
+    write_rehearsal(directory, config["locales"])
+    succeeded(snakemake(directory, config))
+    return directory
+
+
 @pytest.fixture
 def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
     """A copy of the finished tiny run, with modification times and Snakemake's records, to change at will."""

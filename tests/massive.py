@@ -11,12 +11,16 @@ from workflow_scripts.data.providers.massive import LABELS, LOCALES
 GROUPS = 3  # so many different "languages"; locales of one group understand each other
 
 
+def group(locale: str) -> int:
+    """Return the group of a locale."""
+    return LOCALES.index(locale) % GROUPS
+
+
 def utterance(locale: str, number: int, partition: str, labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
     """Return one utterance as the releases spell it; `number` is the same in all locales."""
     label = labels[number % len(labels)]
     words = [locale[:2], *label.split("_")]
-    shift = LOCALES.index(locale) % GROUPS
-    letters = {97 + i: 97 + (i + 9 * shift) % 26 for i in range(26)}
+    letters = {97 + i: 97 + (i + 9 * group(locale)) % 26 for i in range(26)}
     text = " ".join(words).translate(letters) + f" n{number}"
     row = {
         "id": str(number), "locale": locale, "partition": partition, "scenario": label.split("_")[0], "intent": label,

@@ -203,6 +203,15 @@ def test_target_page_has_its_sources_and_weights() -> None:
     assert page.neighbours == ["ar-SA"] and page.advice is not None
 
 
+def test_of_very_many_sources_the_best_and_the_chosen_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflow_scripts.analysis.html.target_page.MOST_SOURCES", 0)
+    data = full_run()
+    for entry in data.results.plan.values():
+        entry["sources"] = [source for source in entry["sources"] if source["locale"] == "ar-SA"]
+    table = target_page(data, "th-TH").sources
+    assert [row[0].sort for row in table.rows] == ["ar-SA"] and "of 2" in table.caption
+
+
 def test_the_page_is_one_file_and_the_same_every_time() -> None:
     text = render_html(full_run())
     assert text == render_html(full_run())

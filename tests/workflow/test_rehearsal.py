@@ -13,16 +13,14 @@ from workflow_scripts.core.study import load_study
 CONFIG = rehearsal_config()
 LOCALES: list[str] = CONFIG["locales"]
 N = 49
+PER_LOCALE = {"examples": 3, "finetune": 1, "row": 1, "merge": 1, "evaluate": 1}  # jobs
 pytestmark = pytest.mark.rehearsal
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(rehearsal_run: Path) -> Path:
     """The results of a finished rehearsal."""
-    directory = tmp_path_factory.mktemp("rehearsal")
-    write_rehearsal(directory, LOCALES)
-    succeeded(snakemake(directory, CONFIG))
-    return directory / "results" / "massive"
+    return rehearsal_run / "results" / "massive"
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +29,26 @@ def experiments(finished: Path) -> list[str]:
     return list(load_study({**CONFIG, "data": {"provider": "massive"}}).experiments)
 
 
+def planned_jobs(said: str) -> dict[str, int]:
+    """Rule → number of jobs, as a dry run says it."""
+    words = [line.split() for line in said[said.index("Job stats") :].splitlines()]
+    return {" ".join(w[:-1]): int(w[-1]) for w in words if len(w) > 1 and w[-1].isdigit()}
+
+
 def sidecars(finished: Path, pattern: str) -> list[dict]:
     found = sorted(finished.glob(pattern))
     assert len(found) == N, pattern
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+
+
+def test_what_grows_with_the_locales_is_planned_before_anything_is_made(tmp_path: Path) -> None:
+    write_rehearsal(tmp_path, LOCALES)
+    planned = planned_jobs(succeeded(snakemake(tmp_path, CONFIG, "--dry-run", "--quiet", "rules")))
+    total = planned.pop("total")
+    assert total == sum(planned.values())
+    assert {rule: planned.pop(rule) for rule in PER_LOCALE} == {rule: n * N for rule, n in PER_LOCALE.items()}
+    assert sum(planned.values()) < 30 and planned["similarity matrix"] + planned["compare languages"] == 8
+    assert not (tmp_path / "results" / "massive" / "data").exists()
 
 
 def test_every_locale_is_trained_once_and_scored_on_every_locale(finished: Path) -> None:

@@ -6,16 +6,19 @@ Columns ``id`` (str), ``text`` (str), ``label`` (int: position in the run's labe
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
-from datasets import Dataset
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.digests import digest_of, verify
 from workflow_scripts.core.errors import XlmergeError
+
+if TYPE_CHECKING:
+    from datasets import Dataset  # most jobs read tables only, and need not load it
 
 COLUMNS = ["id", "text", "label", "cluster"]
 
@@ -61,7 +64,7 @@ def make_examples(
     return table, dropped
 
 
-def _contract(dataset: Dataset, labels: list[str]) -> pd.DataFrame:
+def _contract(dataset: "Dataset", labels: list[str]) -> pd.DataFrame:
     position = {name: i for i, name in enumerate(labels)}
     return pd.DataFrame(
         {

@@ -8,17 +8,18 @@ from workflow_scripts.analysis.figures.style import PALETTE, SELF, ZERO_SHOT, lo
 from workflow_scripts.analysis.results import Results
 
 MOST_METHODS = 9  # with a line of their own
+MOST_TARGETS = 60  # likewise; of more, the figure would be too tall to open
 
 
 def draw(results: Results) -> Figure:
     """Draw one band per target, best self accuracy on top: own model, merges, single source.
 
-    Each method has a line in the band; with many methods all merges share one, and the merge chosen on validation data
-    stands out.
+    Each method has a line in the band; with many methods or targets all merges share one, and the merge chosen on
+    validation data stands out.
     """
     targets = sorted(results.targets, key=lambda t: results.baseline("self").loc[t, "accuracy"])
     methods = list(dict.fromkeys(e["method"] for e in results.experiments.values()))
-    together = len(methods) > MOST_METHODS
+    together = len(methods) > MOST_METHODS or len(targets) > MOST_TARGETS
     lines = 3 if together else len(methods) + 2
     figure = new_figure(9, max(3.5, 0.17 * lines * len(targets) + 1.2))
     axes = figure.subplots()

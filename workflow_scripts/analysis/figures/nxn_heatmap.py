@@ -8,18 +8,20 @@ from workflow_scripts.analysis.figures.style import SEQUENTIAL, new_figure
 from workflow_scripts.analysis.results import Results
 
 MOST_WITH_NUMBERS = 25
+LARGEST = 30.0  # inches; a drawing twice as wide takes four times the memory
 
 
 def draw(results: Results) -> Figure:
     """Draw test accuracies, models as rows, evaluation locales as columns, ordered by family and genus."""
     order = sorted(results.settings["locales"], key=lambda name: _group(results, name))
     values = results.matrix.loc[order, order].to_numpy()
-    size = max(4.5, 0.42 * len(order) + 2)
+    size = min(LARGEST, max(4.5, 0.42 * len(order) + 2))
+    points = min(9.0, 0.8 * 72 * (size - 2) / len(order))  # of the names
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     image = axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=1)
-    axes.set_xticks(range(len(order)), order, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(order)), order)
+    axes.set_xticks(range(len(order)), order, rotation=60, ha="right", rotation_mode="anchor", fontsize=points)
+    axes.set_yticks(range(len(order)), order, fontsize=points)
     axes.set_xlabel("evaluation locale")
     axes.set_ylabel("model (fine-tuned on)")
     axes.set_title("Test accuracy of every model on every locale")

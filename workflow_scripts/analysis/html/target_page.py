@@ -15,6 +15,7 @@ from workflow_scripts.analysis.html.sections.effects import BASELINE
 from workflow_scripts.analysis.html.sections.first import RECOMMENDED, recommendation_cells
 from workflow_scripts.analysis.html.text import number, percent, percent_interval, points_interval, target_link
 
+MOST_SOURCES = 60  # in a target's table, besides those that an experiment chose
 LEVELS = {
     "self": "its own model",
     "best_zero_shot": "best other model (oracle: chosen on the test data)",
@@ -137,9 +138,12 @@ def _sources(data: RunData, target: str) -> Table:
                 number_cell(str(used.get(source, 0)), used.get(source, 0)),
             ]
         )
-    rows = by_number(rows, 2, descending=True)
+    ranked = by_number(rows, 2, descending=True)
+    rows = [cells for place, cells in enumerate(ranked) if place < MOST_SOURCES or cells[-1].sort]
     heads = ["source", "language", "zero-shot [95 %]", "0 to 100 %", "on validation", *measures, "chosen by"]
     caption = "How other languages’ models transfer, what the measures say of them, how many experiments chose them"
+    if len(rows) < len(ranked):
+        caption += f": the best {MOST_SOURCES} and those chosen, of {len(ranked)} (all: nxn/cells.csv)"
     return Table(caption, heads, rows, filtered=len(rows) > 12)
 
 

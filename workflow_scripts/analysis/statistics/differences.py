@@ -55,7 +55,9 @@ class Differences:
         return len(self.clusters) == self.n
 
     def of(self, columns: Sequence[int]) -> "Differences":
-        """Return some of the pairs."""
+        """Return some of the pairs; without a copy where they are all."""
+        if list(columns) == list(range(self.sums.shape[1])):
+            return self
         return Differences(self.clusters, self.sizes, self.sums[:, columns], self.seeds[columns])
 
 
