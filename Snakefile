@@ -50,6 +50,7 @@ rule all:
 
 onstart:
     hold_run_lock()
+    wake_when_jobs_end()
 
 
 onsuccess:

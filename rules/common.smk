@@ -141,6 +141,17 @@ def hold_run_lock():
         )
 
 
+def wake_when_jobs_end():
+    """Let Snakemake's scheduler wait for events alone, unless the user limits the rate of jobs.
+
+    Its default limit, 100 jobs a second, wakes it once a second for each job that has ended, as long as jobs wait; it
+    then looks at all inputs of all waiting jobs. With N waiting rows of N inputs each the run's head is busier than the jobs.
+    """
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def print_summary():
     """What a finished run found, and where the report is."""
     page, summary = Path(P.report, "report.html"), Path(P.report, "summary.txt")

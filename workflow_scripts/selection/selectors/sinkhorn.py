@@ -1,5 +1,7 @@
 """Sinkhorn balancing, as the older study did: every source is wanted equally often."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -38,12 +40,31 @@ def sinkhorn(
     XlmergeError
         If fewer than k entries of the row are positive.
     """
-    names = sorted(question.matrix)
-    values = np.array([[question.matrix[t][s] for s in names] for t in names])
-    row = dict(zip(names, balanced(values, keep, rounds)[names.index(question.target)], strict=True))
+    names, values = _balanced_once(_Same(question.matrix), keep, rounds)
+    row = dict(zip(names, values[names.index(question.target)], strict=True))
     free = {name: float(row[name]) for name in question.free if row[name] > 0}
     question.require(list(free), f"sinkhorn leaves {len(free)} sources with a positive entry")
     return proportional(question.values_of(ranked(free)[: question.wanted], free))
+
+
+class _Same:
+    """A matrix as a key: equal to itself only. The targets of a run ask about the same one."""
+
+    def __init__(self, matrix: Mapping[str, Mapping[str, float]]) -> None:
+        self.matrix = matrix
+
+    def __hash__(self) -> int:
+        return id(self.matrix)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.matrix is self.matrix
+
+
+@lru_cache(maxsize=8)
+def _balanced_once(same: _Same, keep: int, rounds: int) -> tuple[list[str], np.ndarray]:
+    """Return the locales and the balanced matrix; once for all targets, because it costs N² for each of them."""
+    names = sorted(same.matrix)
+    return names, balanced(np.array([[same.matrix[t][s] for s in names] for t in names]), keep, rounds)
 
 
 def balanced(similarity: np.ndarray, keep: int, rounds: int) -> np.ndarray:
