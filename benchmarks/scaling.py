@@ -79,7 +79,8 @@ def planning(count: int, _: argparse.Namespace) -> None:
 def planned(words: list[str]) -> dict[str, Any]:
     """Return what a command that plans takes, and of how many jobs it speaks."""
     found = measured(words)
-    return {**found, "jobs": jobs_in(found.pop("said"))}
+    jobs = jobs_in(found.pop("said"))
+    return {**found, "jobs": jobs}
 
 
 def some_locales(count: int) -> list[str]:
