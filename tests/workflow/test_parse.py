@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 
@@ -23,3 +25,29 @@ def test_no_results_appear_in_a_dry_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
     subprocess.run([*command, str(tmp_path)], cwd=tmp_path, capture_output=True, check=True)
     assert not (tmp_path / "results").exists()
+
+
+COUNT_TIMERS = """
+import sys
+from snakemake.cli import main
+from snakemake.scheduling.job_scheduler import JobScheduler
+
+def wake(self, delay):
+    print("a timer wakes the scheduler", file=sys.stderr)
+
+assert callable(JobScheduler._schedule_reevalutation)
+JobScheduler._schedule_reevalutation = wake
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("limit", "woken"), [((), False), (("--max-jobs-per-timespan", "50/1s"), True)])
+def test_no_timer_wakes_the_scheduler_unless_the_user_limits_the_rate(
+    tmp_path: Path, limit: tuple[str, ...], woken: bool
+) -> None:
+    target = ["results/tiny/data/en-US/test.parquet", "--configfile", str(ROOT / "presets" / "tiny.yaml")]
+    options = ["--cores", "1", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), *limit]
+    command = [sys.executable, "-c", COUNT_TIMERS, *target, *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert ("a timer wakes the scheduler" in done.stderr) == woken
