@@ -327,12 +327,18 @@ def test_the_ledger_corrects_all_claims_together_and_names_what_is_missing(tmp_p
     assert len(ledger_rows(ledger.reset_index())) == 14
 
 
-def test_one_seed_and_few_targets_are_said(tmp_path):
+def test_one_seed_decides_nothing(tmp_path):
     run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
-    run.seeds, run.targets = [0], 4
-    ledger = check_claims(Evidence(run.results(), run.paths)).set_index("claim")
-    row = ledger.loc["five_beat_three"]
-    assert row["verdict"] == UNDECIDED and "too few targets" in row["detail"] and row["detail"].endswith("(one seed)")
+    run.seeds = [0]
+    row = check_claims(Evidence(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
+    assert row["verdict"] == UNDECIDED and row["low"] > 0 and row["detail"].endswith("(one seed: descriptive)")
+
+
+def test_few_targets_are_said(tmp_path):
+    run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
+    run.targets = 4
+    row = check_claims(Evidence(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
+    assert row["verdict"] == UNDECIDED and "too few targets" in row["detail"]
 
 
 def test_three_seeds_that_disagree_leave_a_claim_undecided(tmp_path):

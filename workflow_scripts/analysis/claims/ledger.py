@@ -27,7 +27,7 @@ def read_claims() -> list[dict[str, str]]:
 def check_claims(evidence: Evidence) -> pd.DataFrame:
     """Return the ledger of a run, one row per claim.
 
-    The p of all claims that the run can test are corrected together (Benjamini and Hochberg).
+    The p of all claims that the run can test are corrected together (Benjamini and Hochberg). One seed decides none.
     """
     claims = read_claims()
     outcomes = [_test(claim["test"])(evidence) for claim in claims]
@@ -48,9 +48,9 @@ def _test(name: str) -> Any:
 def _said(claim: Mapping[str, str], outcome: Outcome | None, p: float, one_seed: bool) -> dict[str, Any]:
     if outcome is None:
         return {"verdict": NOT_TESTED, "detail": f"needs {claim['needs']}"}
-    detail = f"{outcome.detail}; p = {outcome.p:.2g}, corrected {p:.2g}{' (one seed)' if one_seed else ''}"
+    detail = f"{outcome.detail}; p = {outcome.p:.2g}, corrected {p:.2g}{' (one seed: descriptive)' if one_seed else ''}"
     return {
-        "verdict": outcome.speaks if p <= LEVEL and outcome.decisive else UNDECIDED,
+        "verdict": outcome.speaks if p <= LEVEL and outcome.decisive and not one_seed else UNDECIDED,
         **{k: getattr(outcome, k) for k in ("effect", "low", "high", "n", "unit")},
         "detail": detail,
     }
