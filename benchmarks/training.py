@@ -2,7 +2,8 @@
 
 XLM-R base's shapes (random weights), sentences with MASSIVE's lengths, batches of 32, one CPU thread or one GPU. Each
 way runs in a process of its own: one epoch to warm up, one that is timed, without evaluation and saving. Memory is the
-process's peak; on a GPU, the most that torch had allocated there.
+process's peak; on a GPU, the most that torch had allocated there. The batches are some of those that an epoch over
+MASSIVE's 11 514 training sentences has: how far grouping by length goes depends on their number.
 
 - Trainer: as commonly used: the whole embedding, batches in random order, padded to their longest sentence.
 - ours: what `models.training` sets up: a compact vocabulary, sentences of like length together.
@@ -26,6 +27,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from benchmarks.xlm_r import LABELS, Clock, arguments, chosen, machine, model_folder, sentences, table
 from workflow_scripts.models.checkpoints import load_model
@@ -33,6 +35,7 @@ from workflow_scripts.models.training import Collator, LocaleTrainer, training_a
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
 BATCH = 32
+EPOCH = 11514  # sentences
 PIECES = 8000  # different ones in one locale's training and validation sentences
 SETTINGS = {
     "learning_rate": 2e-5, "epochs": 2, "batch_size": BATCH, "gradient_accumulation": 1, "warmup": 0.1,
@@ -56,20 +59,31 @@ class Epochs(TrainerCallback):
         self.seconds = self.clock() - self.seconds
 
 
-def train(way: str, precision: str, folder: Path, device: str, texts: list[str]) -> dict[str, float]:
+def grouped_sample(encoded: list[list[int]], batches: int) -> list[list[int]]:
+    """Return the sentences of some batches out of an epoch that is grouped by length, evenly spread over it."""
+    torch.manual_seed(0)
+    order = list(LengthGroupedSampler(BATCH, lengths=[len(tokens) for tokens in encoded]))
+    starts = np.linspace(0, len(order) // BATCH - 1, batches).astype(int) * BATCH
+    return [encoded[i] for start in starts for i in order[start : start + BATCH]]
+
+
+def train(way: str, precision: str, folder: Path, device: str, texts: list[str], batches: int) -> dict[str, float]:
     """Return the seconds per step, and the peak memory in GB."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     encoded = tokenise(tokenizer, texts, 128)
-    labels = np.random.default_rng(0).integers(0, LABELS, len(texts)).tolist()
-    make = _plain if way == TRAINER else _ours
-    trainer = make(folder, tokenizer, encoded, labels, precision, device)
+    sample = encoded[: batches * BATCH] if way == TRAINER else grouped_sample(encoded, batches)
+    labels = np.random.default_rng(0).integers(0, LABELS, len(sample)).tolist()
+    if way == TRAINER:
+        trainer = _plain(folder, tokenizer, sample, labels, precision, device)
+    else:
+        trainer = _ours(folder, Vocabulary.of(tokenizer, encoded), sample, labels, precision)
     if way == FROZEN:
         trainer.model.get_input_embeddings().weight.requires_grad_(False)
     epochs = Epochs(Clock(device))
     trainer.add_callback(epochs)
     trainer.train()
     peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else _resident_gb()
-    return {"step": epochs.seconds * BATCH / len(texts), "peak_gb": peak}
+    return {"step": epochs.seconds / batches, "peak_gb": peak}
 
 
 def _resident_gb() -> float:
@@ -92,11 +106,13 @@ def _plain(
     return Trainer(model=model, args=options, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer))
 
 
-def _ours(folder: Path, tokenizer: Any, encoded: list[list[int]], labels: list[int], precision: str, _: str) -> Any:
-    vocabulary = Vocabulary.of(tokenizer, encoded)
+def _ours(
+    folder: Path, vocabulary: Vocabulary, encoded: list[list[int]], labels: list[int], precision: str
+) -> LocaleTrainer:
     options = training_arguments({**SETTINGS, "precision": precision}, 0, folder / "ours")
     options.eval_strategy = options.save_strategy = "no"
     options.load_best_model_at_end, options.disable_tqdm = False, True
+    options.train_sampling_strategy = "sequential"  # `encoded` is in the order of `grouped_sample`
     rows = [{"input_ids": vocabulary.encode(ids), "labels": label} for ids, label in zip(encoded, labels, strict=True)]
     model = load_model(folder, vocabulary)
     return LocaleTrainer(model=model, args=options, train_dataset=rows, data_collator=Collator(vocabulary.pad))
@@ -135,10 +151,10 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=["float32", "bf16"], default=["float32", "bf16"])
     options = parser.parse_args()
     device, shape = chosen(options)
-    options.batches = options.batches or (8 if device == "cpu" else 100)
+    options.batches = options.batches or (10 if device == "cpu" else 100)
     if options.way:
-        texts = sentences(options.batches * BATCH, 2, shape, min(PIECES, shape.vocabulary // 2))
-        print(json.dumps(train(*options.way, options.model, device, texts)))
+        texts = sentences(EPOCH, 2, shape, min(PIECES, shape.vocabulary // 2))
+        print(json.dumps(train(*options.way, options.model, device, texts, options.batches)))
         return
     with model_folder(options, shape) as model:
         found = {}
