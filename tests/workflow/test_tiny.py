@@ -115,7 +115,8 @@ def test_every_comparison_is_tested_and_every_claim_checked(tiny_run: Path) -> N
     claims = pd.read_csv(report / "claims.csv")
     assert tuple(claims.columns) == ledger.COLUMNS and len(claims) == len(ledger.read_claims())
     tested = claims[claims["verdict"] != ledger.NOT_TESTED]
-    assert "helps_on_average" in set(tested["claim"]) and tested["detail"].str.endswith("(one seed)").all()
+    assert "helps_on_average" in set(tested["claim"]) and tested["detail"].str.endswith("(one seed: descriptive)").all()
+    assert set(tested["verdict"]) == {"undecided"}
 
 
 def test_recommendations_are_options_of_the_run(tiny_run: Path) -> None:
