@@ -27,7 +27,7 @@ from workflow_scripts.core.study import (
 )
 from workflow_scripts.evaluation.precision import FLOAT32
 from workflow_scripts.merging.method import load_method, methods_in
-from workflow_scripts.selection.baselines import SEED_SOUP, baseline_names
+from workflow_scripts.selection.baselines import SEED_SOUP
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.slices import planned_merges, planned_trainings
 from workflow_scripts.selection.trainings import FEW_SHOT
@@ -51,12 +51,8 @@ SPLITS = ["train", "validation", "test"]
 SCRIPTS = f"{workflow.basedir}/workflow_scripts"
 ENVIRONMENT = f"{workflow.basedir}/envs/xlmerge.yaml"
 
-TARGETS = [t for t in LOCALES if any(t in e.targets for e in S.experiments.values())]
-SIZES = [
-    len(LOCALES) - 1 if k == "all" else k
-    for k in (e.settings["num_languages"] for e in S.experiments.values())
-]
-BASELINES = baseline_names(S.run.baselines, SEEDS, SIZES)
+TARGETS = S.targets
+BASELINES = S.merged_baselines
 TRAINED = [
     t
     for t in TARGETS

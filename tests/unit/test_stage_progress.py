@@ -84,7 +84,7 @@ def test_a_snakefile_parsed_again_is_not_heard_twice() -> None:
     study: Any = SimpleNamespace(
         paths=SimpleNamespace(training="", evaluation="", trained_info="", matrix_test="", plan=""),
         run=SimpleNamespace(locales=[], seeds=[]),
-        experiments={},
+        targets=[],
     )
     for _ in range(2):
         follow_stages(study, log)

@@ -73,9 +73,8 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
     """Return, per rule, what to say when its jobs are done; key numbers are read from the stage's files."""
     paths, run = study.paths, study.run
     models = [paths.training.format(locale=locale, seed=seed) for locale in run.locales for seed in run.seeds]
-    targets = [t for t in run.locales if any(t in e.targets for e in study.experiments.values())]
-    evaluations = [paths.evaluation.format(target=target) for target in targets]
-    trained = [paths.trained_info.format(target=target, seed=seed) for target in targets for seed in run.seeds]
+    evaluations = [paths.evaluation.format(target=target) for target in study.targets]
+    trained = [paths.trained_info.format(target=target, seed=seed) for target in study.targets for seed in run.seeds]
     return {
         "examples": lambda n: f"data: {n} tables of sentences",
         "finetune": lambda n: f"training: {n} of {len(models)} models, {training(models)}",

@@ -17,6 +17,7 @@ from workflow_scripts.core.paths import Paths, run_paths
 from workflow_scripts.core.signatures import parameters
 from workflow_scripts.core.validation import describe
 from workflow_scripts.merging.method import load_method
+from workflow_scripts.selection.baselines import baseline_names
 from workflow_scripts.selection.plan import TIERS, selection_tier
 
 COSINES = "TASK_VECTOR_COSINE"  # the similarity type that compatibility weighting reads
@@ -49,6 +50,21 @@ class Study:
     def provider(self) -> Any:
         """The data provider's module."""
         return registry.load("data provider", self.run.data.provider)
+
+    @property
+    def targets(self) -> list[str]:
+        """The locales that an experiment has as its target, in the run's order."""
+        return [t for t in self.run.locales if any(t in spec.targets for spec in self.experiments.values())]
+
+    @property
+    def merged_baselines(self) -> list[str]:
+        """The names of the baselines that are merges; soups of seeds belong to the first seed only."""
+        return baseline_names(self.run.baselines, self.run.seeds, list(map(self.sources_of, self.experiments.values())))
+
+    def sources_of(self, spec: ExperimentSpec) -> int:
+        """Return an experiment's number of sources; `all` are all locales but the target."""
+        wanted = spec.settings["num_languages"]
+        return len(self.run.locales) - 1 if wanted == "all" else int(wanted)
 
 
 def load_study(config: Mapping[str, Any]) -> Study:

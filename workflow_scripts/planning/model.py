@@ -12,7 +12,6 @@ from workflow_scripts.planning.estimates import COPIES, Price
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.sizes import Data, Encoder, steps
-from workflow_scripts.planning.work import merged_baselines
 from workflow_scripts.selection.baselines import AVERAGE_ALL, SHRUNK_TOP1
 from workflow_scripts.selection.trainings import FEW_SHOT
 
@@ -134,11 +133,10 @@ class Model:
         run, scoring = self.study.run, self.cell()
         others = len(run.locales) - 1
         for spec in self.study.experiments.values():
-            wanted = spec.settings["num_languages"]
-            seconds = self.merge(spec.settings["method"], others if wanted == "all" else wanted) + scoring
+            seconds = self.merge(spec.settings["method"], self.study.sources_of(spec)) + scoring
             shrunk = [2 * self.merge("average", 1) + scoring] if SHRUNK_TOP1 in run.baselines else []
             yield from [seconds, *shrunk] * len(spec.targets)
-        for name in merged_baselines(self.study):
+        for name in self.study.merged_baselines:
             sources = others if name == AVERAGE_ALL else len(run.seeds)
             yield from [self.merge("average", sources) + scoring] * len(run.locales)
 
@@ -148,8 +146,7 @@ class Model:
         few = 2 * self.training(judged, 0, run.few_shot.epochs) if FEW_SHOT in run.baselines else 0.0
         joint = 0.0
         for spec in self.study.experiments.values():
-            sources = spec.settings["num_languages"]
-            sources = len(run.locales) - 1 if sources == "all" else sources
+            sources = self.study.sources_of(spec)
             one = self.training(train, sources * judged, run.finetune.epochs)
             every = self.training(sources * train, sources * judged, run.finetune.epochs)
             joint += len(spec.joint) / len(run.locales) * (one + every)

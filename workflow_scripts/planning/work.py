@@ -12,7 +12,7 @@ from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.merge_cells import facts_path
 from workflow_scripts.models.model_cache import training_cache
 from workflow_scripts.planning.jobs import Job
-from workflow_scripts.selection.baselines import SHRUNK_TOP1, baseline_names
+from workflow_scripts.selection.baselines import SHRUNK_TOP1
 
 
 @dataclass
@@ -126,14 +126,7 @@ def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
 def most_merges(study: Study, target: str) -> int:
     """Return how many merges a target has per seed at most, baselines that are merges included."""
     wanted = [spec for spec in study.experiments.values() if target in spec.targets]
-    return len(wanted) * (2 if SHRUNK_TOP1 in study.run.baselines else 1) + len(merged_baselines(study))
-
-
-def merged_baselines(study: Study) -> list[str]:
-    """Return the names of the baselines in the plan; soups of seeds belong to the first seed only."""
-    found = [spec.settings["num_languages"] for spec in study.experiments.values()]
-    sizes = [len(study.run.locales) - 1 if size == "all" else size for size in found]
-    return baseline_names(study.run.baselines, study.run.seeds, sizes)
+    return len(wanted) * (2 if SHRUNK_TOP1 in study.run.baselines else 1) + len(study.merged_baselines)
 
 
 def _scored(
