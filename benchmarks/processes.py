@@ -4,8 +4,10 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from resource import struct_rusage
 from typing import Any
 
 import pandas as pd
@@ -37,19 +39,31 @@ def watch(command: list[str], folder: Path, environment: dict[str, str]) -> Watc
 
     What a job does in the last instants of its life is missed.
     """
-    found, start, done = Watched(), time.perf_counter(), 0
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
-        while not done:
-            found.jobs |= jobs_below(process.pid)
-            peak = max(found.head[1], resident_mb(process.pid))
-            time.sleep(0.05)
-            done, status, _ = os.wait4(process.pid, os.WNOHANG)
-            found.head = (found.head[0] if done else cpu_seconds(process.pid), peak)
-        said.seek(0)
-        assert status == 0, said.read().decode(errors="replace")[-3000:]
-    found.wall = time.perf_counter() - start
+    found = Watched()
+
+    def look(process: int) -> None:
+        found.jobs |= jobs_below(process)
+        found.head = (cpu_seconds(process), max(found.head[1], resident_mb(process)))
+
+    found.wall, *_ = _run(command, look, 0.05, cwd=folder, env=environment)
     return found
+
+
+def _run(
+    command: list[str], look: Callable[[int], None], pause: float, **where: Any
+) -> tuple[float, struct_rusage, str]:
+    """Run a command, which must succeed, looking at its process all the time; return wall seconds, usage and output."""
+    start, done = time.perf_counter(), 0
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, **where)
+        while not done:
+            look(process.pid)
+            time.sleep(pause)
+            done, status, used = os.wait4(process.pid, os.WNOHANG)
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    assert status == 0, text[-3000:]
+    return time.perf_counter() - start, used, text
 
 
 def jobs_below(head: int) -> dict[tuple[str, int], tuple[float, int]]:
@@ -81,20 +95,12 @@ def resident_mb(process: int) -> int:
 
 def measured(command: list[str]) -> dict[str, Any]:
     """Return wall and CPU seconds, peak memory and output of a command that must succeed."""
-    start, peak, done = time.perf_counter(), 0, 0
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
-        while not done:
-            peak = max(peak, resident_mb(process.pid))
-            time.sleep(0.1)
-            done, status, used = os.wait4(process.pid, os.WNOHANG)
-        said.seek(0)
-        text = said.read().decode(errors="replace")
-    assert status == 0, text[-3000:]
+    peaks = [0]
+    wall, used, text = _run(command, lambda process: peaks.append(resident_mb(process)), 0.1)
     return {
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(wall, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "peak_mb": peak,
+        "peak_mb": max(peaks),
         "said": text,
     }
 
