@@ -60,11 +60,11 @@ def store(trained: Trained, cache: ModelCache, metadata: Mapping[str, Any], watc
         digest = save_task_vector(trained.task_vector, folder / FILES["model"], storage, dict(metadata))
         write_digest(folder / FILES["digest"], digest)
         write_json(folder / FILES["training"], trained.history)
-        write_json(folder / COST, {**watch.cost(), **_gpu_seconds(trained, watch)})
+        write_json(folder / COST, _cost(trained, watch))
     remove(cache.scratch)
 
 
-def _gpu_seconds(trained: Trained, watch: Stopwatch) -> Cost:
-    """Return what a training on several GPUs took of them: its processes are not this one."""
-    several = trained.history["processes"] > 1 and trained.history["device"].startswith("cuda")
-    return {"gpu_seconds": watch.cost()["wall_seconds"] * trained.history["processes"]} if several else {}
+def _cost(trained: Trained, watch: Stopwatch) -> Cost:
+    """Return what a training took; it had a GPU for each of its processes, which need not be this one."""
+    cost, gpus = watch.cost(), trained.history["processes"] if trained.history["device"].startswith("cuda") else 0
+    return {**cost, "gpu_seconds": cost["wall_seconds"] * gpus}
