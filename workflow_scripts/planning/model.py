@@ -25,6 +25,10 @@ SENTENCE = 60  # bytes in an example table
 TOKENIZER = 17e6  # bytes beside θ₀'s weights
 
 
+class Unmeasured(LookupError):
+    """A number format that a device was not measured in."""
+
+
 class Model:
     """Prices of jobs on one kind of device.
 
@@ -52,7 +56,7 @@ class Model:
             return Price(seconds, size=self._size(rule))
         try:
             seconds = SUBMITTED[rule](self, jobs)
-        except KeyError:  # a number format that the device was not measured with
+        except Unmeasured:
             return None
         return Price(seconds, self.device.start, 1.0, float(self.name == "gpu"), self._size(rule))
 
@@ -62,7 +66,10 @@ class Model:
 
     def passes(self, kind: Kind, precision: str, tokens: float, batches: float) -> float:
         """Return the seconds of passes through the encoder: what each batch costs, and what its tokens cost."""
-        rate = getattr(self.device, kind)[precision] / self.speed
+        rates = getattr(self.device, kind)
+        if precision not in rates:
+            raise Unmeasured(f"{self.device.name} was not measured in {precision}")
+        rate = rates[precision] / self.speed
         return batches * self.encoder.layers * getattr(self.device.layer, kind) + tokens * self.encoder.body * rate
 
     def scoring(self, sentences: float, tables: int) -> float:
