@@ -102,12 +102,19 @@ def wall_seconds(stages: Forecast, device: str, slots: int) -> float:
     total = 0.0
     for rule, stage in stages.items():
         if stage.estimate and stage.jobs:
-            side_by_side = slots if device == "cpu" else slots // stage.gpus if rule in SUBMITTED else LIGHT_CORES
-            if not side_by_side:
+            places = _places(rule, stage, device, slots)
+            if not places:
                 return inf
             each = stage.estimate.seconds / stage.jobs + submission(rule, device)
-            total += ceil(stage.jobs / side_by_side) * each
+            total += ceil(stage.jobs / places) * each
     return total
+
+
+def _places(rule: str, stage: Stage, device: str, slots: int) -> int:
+    """Return how many of a rule's jobs run side by side."""
+    if device == "cpu":
+        return slots
+    return slots // stage.gpus if rule in SUBMITTED else LIGHT_CORES
 
 
 def submission(rule: str, device: str) -> float:
