@@ -11,11 +11,11 @@ demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 plan: install
-	@$(BIN)/python -m workflow_scripts.plan_run $(if $(GPUS),--gpus $(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) \
+	@$(BIN)/python -m workflow_scripts.cli.plan_run $(if $(GPUS),--gpus $(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) \
 		$(if $(CONFIG),--configfile $(CONFIG))
 
 recommend: install
-	@$(BIN)/python -m workflow_scripts.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/python -m workflow_scripts.cli.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not rehearsal"
@@ -37,7 +37,7 @@ lint: install-dev
 	$(BIN)/snakemake --lint --configfile presets/tiny.yaml
 
 docs: install
-	$(BIN)/python -m workflow_scripts.generate_docs
+	$(BIN)/python -m workflow_scripts.cli.generate_docs
 
 install: $(VENV)/.installed
 

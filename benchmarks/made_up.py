@@ -18,16 +18,16 @@ from safetensors.numpy import load_file
 from benchmarks.planning import call, write_data, write_stubs
 from benchmarks.processes import measured
 from tests.conftest import ROOT, preset
-from workflow_scripts import evaluate_target
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import read_digest, write_digest
-from workflow_scripts.core.locales import all_locales
 from workflow_scripts.core.provenance import sidecar
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.data.providers.massive import LABELS
 from workflow_scripts.evaluation.packs import Scores, write_pack
 from workflow_scripts.evaluation.row_outputs import write_row
+from workflow_scripts.jobs import evaluate_target
+from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.models.checkpoints import TaskVector, save_task_vector
 from workflow_scripts.planning.jobs import Job, read_jobs
 
@@ -200,7 +200,7 @@ def _scripts() -> Iterator[tuple[str, str]]:
     """Yield every rule with its entry point."""
     for file in sorted((ROOT / "rules").glob("*.smk")):
         for part in re.split(r"\n(?:rule|checkpoint) ", file.read_text(encoding="utf-8"))[1:]:
-            if found := re.search(r"\{SCRIPTS\}/(\w+)\.py\"\s*$", part, re.MULTILINE):
+            if found := re.search(r"\{SCRIPTS\}/jobs/(\w+)\.py\"\s*$", part, re.MULTILINE):
                 yield part.split(":")[0], found[1]
 
 

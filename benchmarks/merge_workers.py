@@ -63,7 +63,7 @@ def xlmerge(job: dict) -> Callable[[], None]:
 
 def checkpoints(job: dict) -> Callable[[], None]:
     """Merge full checkpoints into a full checkpoint."""
-    from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
+    from workflow_scripts.checkpoints.merge import merge_checkpoints
     from workflow_scripts.merging.method import Step
 
     k = len(job["models"])

@@ -13,7 +13,7 @@ def main() -> None:
     """Run it: ``script``, ``rule``, ``inputs``, ``outputs``, ``settings``."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     run_job(
-        importlib.import_module(f"workflow_scripts.{job['script']}").main,
+        importlib.import_module(f"workflow_scripts.jobs.{job['script']}").main,
         SimpleNamespace(
             rule=job["rule"],
             input=job["inputs"],

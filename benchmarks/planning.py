@@ -20,10 +20,10 @@ from typing import Any
 
 import yaml
 
-from workflow_scripts import select_sources
-from workflow_scripts.core.locales import all_locales
-from workflow_scripts.core.study import Study
+from workflow_scripts.jobs import select_sources
+from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.planning.jobs import Job, read_jobs
+from workflow_scripts.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "validation", "test")
@@ -82,7 +82,7 @@ def call(*words: str) -> list[str]:
 
 
 DRY_RUN = call("-m", "snakemake", "-n")
-PLAN = [sys.executable, "-m", "workflow_scripts.plan_run", "--configfile", "run.yaml"]
+PLAN = [sys.executable, "-m", "workflow_scripts.cli.plan_run", "--configfile", "run.yaml"]
 
 
 def timed(command: list[str], repeats: int) -> dict[str, Any]:

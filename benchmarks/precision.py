@@ -17,7 +17,6 @@ import torch
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.evaluation.cells import Target
 from workflow_scripts.evaluation.precision import FAST
-from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import (
     TaskVector,
@@ -27,6 +26,7 @@ from workflow_scripts.models.checkpoints import (
     set_task_vector,
     skeleton,
 )
+from workflow_scripts.models.predict import predict
 
 SETTINGS = {"max_length": 128, "batch_tokens": 2048}
 FORMATS = {f"passes in {name}": name for name in FAST}

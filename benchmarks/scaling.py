@@ -26,7 +26,7 @@ from benchmarks.planning import DRY_RUN, PLAN, call, jobs_in, write_data, write_
 from benchmarks.processes import Watched, measured, sizes, watch
 from tests.conftest import ROOT, command, preset
 from tests.rehearsal import rehearsal_config, write_rehearsal
-from workflow_scripts.core.locales import all_locales
+from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.planning.jobs import read_jobs
 
 METHODS = ["average", "similarity", "task_arithmetic", "ties", "dare_ties", "della", "karcher", "model_stock"]

@@ -43,10 +43,10 @@ rule analyse:
                 ],
             }
         ),
-        code=fingerprint("analyse"),
-        claims=digest_of_files(f"{SCRIPTS}/analysis/claims/claims.yaml"),
+        code=fingerprint("jobs.analyse"),
+        claims=digest_of_files(f"{SCRIPTS}/findings/claims/claims.yaml"),
     script:
-        f"{SCRIPTS}/analyse.py"
+        f"{SCRIPTS}/jobs/analyse.py"
 
 
 rule analysis:

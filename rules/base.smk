@@ -18,6 +18,6 @@ rule base:
         ENVIRONMENT
     params:
         settings=stable({"base": S.run.base.model_dump(), "labels": S.labels}),
-        code=fingerprint("build_base", *ENCODER_CODE),
+        code=fingerprint("jobs.build_base", *ENCODER_CODE),
     script:
-        f"{SCRIPTS}/build_base.py"
+        f"{SCRIPTS}/jobs/build_base.py"

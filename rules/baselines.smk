@@ -38,9 +38,9 @@ rule train_baselines:
                 "scoring": scoring_settings(),
             }
         ),
-        code=fingerprint("train_baselines"),
+        code=fingerprint("jobs.train_baselines"),
     script:
-        f"{SCRIPTS}/train_baselines.py"
+        f"{SCRIPTS}/jobs/train_baselines.py"
 
 
 rule trained_baselines:

@@ -11,15 +11,15 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from workflow_scripts.analysis.references import read_reference, reference_of
+from workflow_scripts.findings.references import read_reference, reference_of
 from workflow_scripts.core.batch_errors import batch_system_errors
 from workflow_scripts.core.digests import digest_of_files
 from workflow_scripts.core.environment import set_environment
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
-from workflow_scripts.core.stage_progress import follow_stages
-from workflow_scripts.core.study import (
+from workflow_scripts.study.progress import follow_stages
+from workflow_scripts.study.study import (
     COSINES,
     checkpoint_files,
     load_study,
@@ -29,7 +29,7 @@ from workflow_scripts.evaluation.precision import FLOAT32
 from workflow_scripts.merging.method import load_method, methods_in
 from workflow_scripts.selection.baselines import SEED_SOUP
 from workflow_scripts.selection.plan import entry_key
-from workflow_scripts.selection.slices import planned_merges, planned_trainings
+from workflow_scripts.study.slices import planned_merges, planned_trainings
 from workflow_scripts.selection.trainings import FEW_SHOT
 from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
 
@@ -157,7 +157,7 @@ def print_summary():
 
 def template_digest(folder=""):
     """Identity of a report's templates, which the code fingerprint does not see."""
-    files = sorted(Path(SCRIPTS, "analysis", "templates", folder).iterdir())
+    files = sorted(Path(SCRIPTS, "report", "templates", folder).iterdir())
     return digest_of_files(*(file for file in files if file.is_file()))
 
 

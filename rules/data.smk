@@ -20,9 +20,11 @@ rule fetch:
         ENVIRONMENT
     params:
         settings=lambda w: stable({"data": S.run.data.model_dump(), "labels": S.labels}),
-        code=fingerprint("fetch_data", resolve("data provider", S.run.data.provider)),
+        code=fingerprint(
+            "jobs.fetch_data", resolve("data provider", S.run.data.provider)
+        ),
     script:
-        f"{SCRIPTS}/fetch_data.py"
+        f"{SCRIPTS}/jobs/fetch_data.py"
 
 
 rule examples:
@@ -52,9 +54,9 @@ rule examples:
                 "split": w.split,
             }
         ),
-        code=fingerprint("prepare_data", resolve("data provider", DATA.provider)),
+        code=fingerprint("jobs.prepare_data", resolve("data provider", DATA.provider)),
     script:
-        f"{SCRIPTS}/prepare_data.py"
+        f"{SCRIPTS}/jobs/prepare_data.py"
 
 
 rule data:

@@ -39,9 +39,9 @@ rule evaluate:
                 ],
             }
         ),
-        code=fingerprint("evaluate_target"),
+        code=fingerprint("jobs.evaluate_target"),
     script:
-        f"{SCRIPTS}/evaluate_target.py"
+        f"{SCRIPTS}/jobs/evaluate_target.py"
 
 
 rule evaluation:

@@ -27,9 +27,9 @@ rule export_model:
                 "run": S.run.run,
             }
         ),
-        code=fingerprint("export_model"),
+        code=fingerprint("jobs.export_model"),
     script:
-        f"{SCRIPTS}/export_model.py"
+        f"{SCRIPTS}/jobs/export_model.py"
 
 
 rule export_merge:
@@ -53,6 +53,6 @@ rule export_merge:
                 "run": S.run.run,
             }
         ),
-        code=fingerprint("export_merge"),
+        code=fingerprint("jobs.export_merge"),
     script:
-        f"{SCRIPTS}/export_merge.py"
+        f"{SCRIPTS}/jobs/export_merge.py"

@@ -33,9 +33,9 @@ rule finetune:
                 "code": fingerprint("models.attempts"),
             }
         ),
-        code=fingerprint("finetune_model"),
+        code=fingerprint("jobs.finetune_model"),
     script:
-        f"{SCRIPTS}/finetune_model.py"
+        f"{SCRIPTS}/jobs/finetune_model.py"
 
 
 rule models:

@@ -17,4 +17,4 @@ rule prune_cache:
             }
         ),
     script:
-        f"{SCRIPTS}/prune_cache.py"
+        f"{SCRIPTS}/jobs/prune_cache.py"

@@ -35,9 +35,9 @@ rule merge:
     threads: S.run.evaluation.threads
     params:
         settings=lambda w: stable(merge_settings(w)),
-        code=fingerprint("merge_models"),
+        code=fingerprint("jobs.merge_models"),
     script:
-        f"{SCRIPTS}/merge_models.py"
+        f"{SCRIPTS}/jobs/merge_models.py"
 
 
 rule merges:

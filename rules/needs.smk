@@ -34,7 +34,8 @@ def merge_code(method):
 
 def statistic_code(statistic):
     return fingerprint(
-        "merging.measure_model", resolve("model statistic", STATISTICS[statistic].name)
+        "merging.measure_model",
+        resolve("model measurement", STATISTICS[statistic].name),
     )
 
 

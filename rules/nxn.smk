@@ -31,9 +31,9 @@ rule precision:
                 "cache": f"{P.cache}/cells",
             }
         ),
-        code=fingerprint("choose_precision"),
+        code=fingerprint("jobs.choose_precision"),
     script:
-        f"{SCRIPTS}/choose_precision.py"
+        f"{SCRIPTS}/jobs/choose_precision.py"
 
 
 rule row:
@@ -64,9 +64,9 @@ rule row:
                 "scoring": scoring_settings(),
             }
         ),
-        code=fingerprint("evaluate_row"),
+        code=fingerprint("jobs.evaluate_row"),
     script:
-        f"{SCRIPTS}/evaluate_row.py"
+        f"{SCRIPTS}/jobs/evaluate_row.py"
 
 
 rule matrix:
@@ -85,9 +85,9 @@ rule matrix:
         ENVIRONMENT
     params:
         settings=stable({"locales": LOCALES, "seeds": SEEDS}),
-        code=fingerprint("collect_matrix"),
+        code=fingerprint("jobs.collect_matrix"),
     script:
-        f"{SCRIPTS}/collect_matrix.py"
+        f"{SCRIPTS}/jobs/collect_matrix.py"
 
 
 rule nxn:

@@ -27,6 +27,6 @@ rule import_model:
                 "storage": S.run.finetune.storage,
             }
         ),
-        code=fingerprint("import_model"),
+        code=fingerprint("jobs.import_model"),
     script:
-        f"{SCRIPTS}/import_model.py"
+        f"{SCRIPTS}/jobs/import_model.py"

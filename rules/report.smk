@@ -33,10 +33,10 @@ rule report_tables:
         ENVIRONMENT
     params:
         settings=stable({**REPORT_SETTINGS, "measures": list(S.measures)}),
-        code=fingerprint("write_report"),
+        code=fingerprint("jobs.write_report"),
         template=template_digest(),
     script:
-        f"{SCRIPTS}/write_report.py"
+        f"{SCRIPTS}/jobs/write_report.py"
 
 
 rule figures:
@@ -46,7 +46,7 @@ rule figures:
         figures=[
             report(
                 f"{P.report}/{figure}.png",
-                caption=f"../workflow_scripts/analysis/captions/{figure}.rst",
+                caption=f"../workflow_scripts/report/captions/{figure}.rst",
                 category="Figures",
                 labels={"figure": figure},
             )
@@ -59,9 +59,9 @@ rule figures:
         ENVIRONMENT
     params:
         settings=stable(REPORT_SETTINGS),
-        code=fingerprint("draw_figures", *(f"analysis.figures.{f}" for f in FIGURES)),
+        code=fingerprint("jobs.draw_figures", *(f"report.figures.{f}" for f in FIGURES)),
     script:
-        f"{SCRIPTS}/draw_figures.py"
+        f"{SCRIPTS}/jobs/draw_figures.py"
 
 
 rule html_report:
@@ -85,7 +85,7 @@ rule html_report:
     output:
         html=report(
             f"{P.report}/report.html",
-            caption="../workflow_scripts/analysis/captions/report.rst",
+            caption="../workflow_scripts/report/captions/report.rst",
             category="Report",
         ),
         summary=f"{P.report}/summary.txt",
@@ -96,10 +96,10 @@ rule html_report:
         ENVIRONMENT
     params:
         settings=stable({**REPORT_SETTINGS, "measures": list(S.measures)}),
-        code=fingerprint("write_html"),
+        code=fingerprint("jobs.write_html"),
         template=template_digest("html"),
     script:
-        f"{SCRIPTS}/write_html.py"
+        f"{SCRIPTS}/jobs/write_html.py"
 
 
 rule database:
@@ -130,9 +130,9 @@ rule database:
                 },
             }
         ),
-        code=fingerprint("build_database"),
+        code=fingerprint("jobs.build_database"),
     script:
-        f"{SCRIPTS}/build_database.py"
+        f"{SCRIPTS}/jobs/build_database.py"
 
 
 REFERENCE = reference_of(S.run.data.provider, S.run.base.name)
@@ -150,10 +150,10 @@ rule reference_comparison:
         ENVIRONMENT
     params:
         settings=stable({**REPORT_SETTINGS, "reference": REFERENCE}),
-        code=fingerprint("compare_with_reference"),
+        code=fingerprint("jobs.compare_with_reference"),
         reference=stable(read_reference(REFERENCE) if REFERENCE else {}),
     script:
-        f"{SCRIPTS}/compare_with_reference.py"
+        f"{SCRIPTS}/jobs/compare_with_reference.py"
 
 
 rule report:

@@ -57,9 +57,9 @@ rule greedy:
                 "cache": f"{P.cache}/cells",
             }
         ),
-        code=fingerprint("search_sources", "merging.methods.average"),
+        code=fingerprint("jobs.search_sources", "merging.methods.average"),
     script:
-        f"{SCRIPTS}/search_sources.py"
+        f"{SCRIPTS}/jobs/search_sources.py"
 
 
 checkpoint select:
@@ -101,9 +101,11 @@ checkpoint select:
                 },
             }
         ),
-        code=fingerprint("select_sources", *(resolve("selector", s) for s in SELECTORS)),
+        code=fingerprint(
+            "jobs.select_sources", *(resolve("selector", s) for s in SELECTORS)
+        ),
     script:
-        f"{SCRIPTS}/select_sources.py"
+        f"{SCRIPTS}/jobs/select_sources.py"
 
 
 rule selection:

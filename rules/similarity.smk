@@ -27,11 +27,11 @@ rule similarity_matrix:
     params:
         settings=lambda w: stable(similarity_settings(w)),
         code=lambda w: fingerprint(
-            "compute_similarity",
+            "jobs.compute_similarity",
             resolve("similarity measure", S.measures[w.measure][0]),
         ),
     script:
-        f"{SCRIPTS}/compute_similarity.py"
+        f"{SCRIPTS}/jobs/compute_similarity.py"
 
 
 rule compare_languages:
@@ -57,11 +57,11 @@ rule compare_languages:
             {**similarity_settings(w), "max_length": S.run.evaluation.max_length}
         ),
         code=lambda w: fingerprint(
-            "compare_languages",
+            "jobs.compare_languages",
             resolve("similarity measure", S.measures[w.measure][0]),
         ),
     script:
-        f"{SCRIPTS}/compare_languages.py"
+        f"{SCRIPTS}/jobs/compare_languages.py"
 
 
 rule similarity:

@@ -32,9 +32,9 @@ rule statistic:
                 "code": statistic_code(w.statistic),
             }
         ),
-        code=fingerprint("measure_statistic"),
+        code=fingerprint("jobs.measure_statistic"),
     script:
-        f"{SCRIPTS}/measure_statistic.py"
+        f"{SCRIPTS}/jobs/measure_statistic.py"
 
 
 rule statistics:

@@ -16,8 +16,8 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 from workflow_scripts.merging.method import Step
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import TaskVector, save_task_vector

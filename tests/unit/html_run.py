@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.analysis.html.predictions import Predictions
-from workflow_scripts.analysis.html.run_data import RunData
-from workflow_scripts.analysis.results import Results
-from workflow_scripts.analysis.tables import merge_details
+from workflow_scripts.report.html.predictions import Predictions
+from workflow_scripts.report.html.run_data import RunData
+from workflow_scripts.results.run_results import Results
+from workflow_scripts.results.tables import merge_details
 
 LOCALES = ["de-DE", "ar-SA", "th-TH"]
 LABELS = ["on", "off", "dim"]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.analysis.items import Items
-from workflow_scripts.analysis.predictor.evidence import Evidence
-from workflow_scripts.analysis.predictor.validation import Validation
-from workflow_scripts.analysis.results import Results
+from workflow_scripts.findings.predictor.evidence import Evidence
+from workflow_scripts.findings.predictor.validation import Validation
+from workflow_scripts.results.items import Items
+from workflow_scripts.results.run_results import Results
 
 K = 2
 TIERS = {"NXN": "labelled validation", "SIM": "none"}

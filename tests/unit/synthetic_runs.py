@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.analysis.items import write_items
-from workflow_scripts.analysis.results import Results
+from workflow_scripts.results.items import write_items
+from workflow_scripts.results.run_results import Results
 
 N = 200  # items per target; an accuracy is a multiple of 1/200
 Accuracy = Callable[[str, int, int], float]  # (experiment or baseline, target's position, seed) → accuracy

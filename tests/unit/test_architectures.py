@@ -13,16 +13,14 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.unit.architectures import ENCODERS, WORDS, write_encoder
-from workflow_scripts import build_base, evaluate_row, finetune_model, merge_models
-from workflow_scripts.core.config import Finetune
+from workflow_scripts.checkpoints.export import export
 from workflow_scripts.core.digests import read_digest, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.registry import load
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation.packs import read_pack
-from workflow_scripts.evaluation.predict import predict
+from workflow_scripts.jobs import build_base, evaluate_row, finetune_model, merge_models
 from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.merging.export import export
 from workflow_scripts.merging.model_text import ModelText
 from workflow_scripts.models.checkpoints import (
     load_model,
@@ -32,7 +30,9 @@ from workflow_scripts.models.checkpoints import (
     skeleton,
     task_vector_of,
 )
+from workflow_scripts.models.predict import predict
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.study.config import Finetune
 
 LABELS = ["lights", "music", "weather"]
 LOCALES = ["de-DE", "fr-FR"]
@@ -245,7 +245,7 @@ def test_statistics_are_measured(study, statistic):
     vector = load_task_vector(study.model("de-DE"), read_digest(study.folder / "base.digest"))
     table = study.table("de-DE", "train")
     subject = ModelText(study.base, vector, table["text"].tolist(), table["label"].tolist(), 32, seed=0)
-    found = load("model statistic", statistic)
+    found = load("model measurement", statistic)
     values = getattr(found, statistic)(subject)
     assert values and all(torch.isfinite(v).all() for v in values.values())
     assert any(v.ne(0).any() for v in values.values())

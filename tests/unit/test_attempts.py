@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from workflow_scripts.core.config import Finetune
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models import attempts, training
 from workflow_scripts.models.attempts import FAILED, attempt_seed, finetune_with_retries
 from workflow_scripts.models.collapse import TrainingFailed
 from workflow_scripts.models.training import finetune, resolve_precision, training_arguments
+from workflow_scripts.study.config import Finetune
 
 SETTINGS = Finetune(learning_rate=3e-3, epochs=4, batch_size=4, precision="float32").model_dump()
 TOO_HIGH = {**SETTINGS, "learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0}

@@ -10,11 +10,11 @@ import torch
 
 from tests.conftest import ROOT
 from tests.unit.checkpoint_models import change_state, family, merge, state_of
+from workflow_scripts.checkpoints import command
+from workflow_scripts.checkpoints.memory import PROCESS, expected_memory
+from workflow_scripts.cli.merge_checkpoints import main
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merge_checkpoints import main
-from workflow_scripts.merging.checkpoints import command
-from workflow_scripts.merging.checkpoints.memory import PROCESS, expected_memory
 from workflow_scripts.merging.context import Context, Layout
 from workflow_scripts.merging.method import Step
 
@@ -87,7 +87,7 @@ def test_a_mistake_is_one_message_and_exit_code_1(arguments, message, dry, model
 def test_no_traceback_and_exit_code_1_from_the_shell(tmp_path):
     arguments = ["--method", "average", "--base", str(tmp_path / "nowhere/base"), "--out", "o", str(tmp_path / "a/b")]
     done = subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.merge_checkpoints", *arguments],
+        [sys.executable, "-m", "workflow_scripts.cli.merge_checkpoints", *arguments],
         cwd=ROOT,
         text=True,
         capture_output=True,

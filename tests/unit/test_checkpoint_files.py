@@ -11,8 +11,8 @@ from tests.unit.checkpoint_models import (
     merge,
     refuse,
 )
+from workflow_scripts.checkpoints import locate
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.checkpoints import locate
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ from tests.unit.checkpoint_models import (
     weighted,
 )
 from tests.unit.helpers import piece_size
+from workflow_scripts.checkpoints.files import Base, Checkpoint
+from workflow_scripts.checkpoints.output import encode
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.architecture import Architecture, load_config
-from workflow_scripts.merging.checkpoints.files import Base, Checkpoint
-from workflow_scripts.merging.checkpoints.output import encode
 
 SPARSE = [
     ("average", {}),

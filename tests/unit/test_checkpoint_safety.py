@@ -21,8 +21,8 @@ from tests.unit.checkpoint_models import (
     write_model,
     write_tokenizer,
 )
+from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 from workflow_scripts.merging.method import Step
 
 WEIGHT = "bert.encoder.layer.1.output.dense.weight"

@@ -20,8 +20,8 @@ from tests.unit.checkpoint_models import (
     weighted,
     write_tokenizer,
 )
+from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.checkpoints.merge import merge_checkpoints
 from workflow_scripts.merging.method import Step
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import load_task_vector

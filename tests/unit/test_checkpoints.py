@@ -9,7 +9,6 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from workflow_scripts.core.config import Finetune
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models import training
@@ -27,6 +26,7 @@ from workflow_scripts.models.checkpoints import (
 from workflow_scripts.models.collapse import check_finite, check_learned
 from workflow_scripts.models.training import Collator, LocaleTrainer, finetune, training_arguments
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.study.config import Finetune
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 VOCABULARY = Vocabulary(np.array([0, 1, 2, 3, 10, 20, 30]), 1)

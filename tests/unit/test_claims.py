@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
-from workflow_scripts.analysis.claims import merging_pays
-from workflow_scripts.analysis.claims.estimates import correlation, spearman
-from workflow_scripts.analysis.claims.evidence import Evidence
-from workflow_scripts.analysis.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, ledger_rows, read_claims
-from workflow_scripts.analysis.statistics.differences import Differences
-from workflow_scripts.analysis.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
+from workflow_scripts.findings.claims import merging_pays
+from workflow_scripts.findings.claims.estimates import correlation, spearman
+from workflow_scripts.findings.claims.evidence import Evidence
+from workflow_scripts.findings.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, ledger_rows, read_claims
+from workflow_scripts.statistics.differences import Differences
+from workflow_scripts.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 TARGETS = 12
 NOISE = [0.1, -0.1, 0.05, -0.05, 0.12, -0.12, 0.02, -0.02, 0.08, -0.08, 0.0, 0.0]  # no effect: the mean is 0

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.study import load_study
+from workflow_scripts.study.study import load_study
 
 LOCALES = ["en-US", "de-DE", "es-ES", "fr-FR"]
 
@@ -228,7 +228,7 @@ def test_planning_imports_no_heavy_library():
     code = f"""
 import sys
 from workflow_scripts.core.fingerprint import fingerprint
-from workflow_scripts.core.study import load_study
+from workflow_scripts.study.study import load_study
 import workflow_scripts.selection.plan
 load_study({config()!r})
 heavy = {{"torch", "pandas", "transformers", "datasets", "scipy", "sklearn", "pyarrow", "hassil"}}

@@ -6,16 +6,8 @@ import math
 import pytest
 
 from tests.conftest import preset
-from workflow_scripts.core.study import load_study
 from workflow_scripts.planning.estimates import Estimate, Price
-from workflow_scripts.planning.forecast import (
-    Stage,
-    forecast,
-    gpu_seconds,
-    make_models,
-    unknown_sizes,
-    wall_seconds,
-)
+from workflow_scripts.planning.forecast import Stage, forecast, gpu_seconds, make_models, unknown_sizes, wall_seconds
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.memory import gpu_training_mb, host_mb
 from workflow_scripts.planning.model import Model
@@ -23,6 +15,7 @@ from workflow_scripts.planning.overview import overview
 from workflow_scripts.planning.rates import Device, read_rates
 from workflow_scripts.planning.sizes import Data, Encoder, find_data, find_encoder
 from workflow_scripts.planning.work import Work, most_merges
+from workflow_scripts.study.study import load_study
 
 BASE = Encoder(layers=12, hidden=768, vocabulary=250_000, body=100_000_000)
 N, E = 49, 40  # presets/massive.yaml

@@ -8,8 +8,8 @@ import tomllib
 import yaml
 
 from tests.conftest import ROOT
-from workflow_scripts.core.study import load_study
-from workflow_scripts.generate_docs import config_markdown, config_schema
+from workflow_scripts.cli.generate_docs import config_markdown, config_schema
+from workflow_scripts.study.study import load_study
 
 
 def locked() -> dict[str, str]:

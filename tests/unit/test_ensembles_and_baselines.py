@@ -5,12 +5,12 @@ import pytest
 from sklearn.ensemble import VotingClassifier
 from sklearn.preprocessing import LabelEncoder
 
-from workflow_scripts.evaluation.ensembles import break_ties, ensemble_scores
 from workflow_scripts.evaluation.metrics import probabilities
 from workflow_scripts.merging.workflow_merge import norm_of
+from workflow_scripts.results.ensembles import break_ties, ensemble_scores
 from workflow_scripts.selection.baselines import baseline_entries, baseline_names
 from workflow_scripts.selection.plan import build_plan
-from workflow_scripts.selection.slices import merge_slice
+from workflow_scripts.study.slices import merge_slice
 
 WEIGHTS = [0.5, 0.3, 0.2]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.synthetic_runs import Synthetic, settings
-from workflow_scripts.analysis.figures import key_performance_comparison, nxn_heatmap
-from workflow_scripts.analysis.results import Results
+from workflow_scripts.report.figures import key_performance_comparison, nxn_heatmap
+from workflow_scripts.results.run_results import Results
 
 METHODS = ("average", "ties", "similarity", "karcher", "della", "dare_ties")
 

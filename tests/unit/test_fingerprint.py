@@ -70,38 +70,38 @@ def test_code_counts(copy, old, new):
 
 def test_an_import_of_an_import_counts(copy):
     # finetune_model → models.model_cache → core.digests
-    assert "sha256" not in (PACKAGE / "finetune_model.py").read_text(encoding="utf-8")
-    before = fingerprint("finetune_model")
+    assert "sha256" not in (PACKAGE / "jobs/finetune_model.py").read_text(encoding="utf-8")
+    before = fingerprint("jobs.finetune_model")
     copy("core/digests.py", "hexdigest()[:32]", "hexdigest()[:16]")
-    assert fingerprint("finetune_model") != before
+    assert fingerprint("jobs.finetune_model") != before
 
 
 def test_a_module_imported_from_its_package_counts(copy):
     # compute_similarity: from workflow_scripts.core import registry
-    before = fingerprint("compute_similarity")
+    before = fingerprint("jobs.compute_similarity")
     copy("core/registry.py", "name.lower() not in names(kind)", "name not in names(kind)")
-    assert fingerprint("compute_similarity") != before
+    assert fingerprint("jobs.compute_similarity") != before
 
 
 def test_an_import_inside_a_function_counts(copy):
     # evaluate_row imports evaluation.score_checkpoint only where it scores
-    before = fingerprint("evaluate_row")
-    copy("evaluation/predict.py", "max(1, batch_tokens // length)", "max(2, batch_tokens // length)")
-    assert fingerprint("evaluate_row") != before
+    before = fingerprint("jobs.evaluate_row")
+    copy("models/predict.py", "max(1, batch_tokens // length)", "max(2, batch_tokens // length)")
+    assert fingerprint("jobs.evaluate_row") != before
 
 
 def test_a_module_that_is_not_imported_does_not_count(copy):
-    before = {name: fingerprint(name) for name in (NAME, "finetune_model", "evaluate_target")}
-    copy("analysis/intervals.py", "level: float = 0.95", "level: float = 0.9")
+    before = {name: fingerprint(name) for name in (NAME, "jobs.finetune_model", "jobs.evaluate_target")}
+    copy("core/intervals.py", "level: float = 0.95", "level: float = 0.9")
     after = {name: fingerprint(name) for name in before}
-    assert {name for name in before if after[name] != before[name]} == {"evaluate_target"}
+    assert {name for name in before if after[name] != before[name]} == {"jobs.evaluate_target"}
 
 
 def test_the_package_in_an_import_from_counts(copy):
     # compute_similarity: from workflow_scripts.core import registry
-    before = fingerprint("compute_similarity")
+    before = fingerprint("jobs.compute_similarity")
     copy("core/__init__.py", '"""What', 'X = 1\n"""What')
-    assert fingerprint("compute_similarity") != before
+    assert fingerprint("jobs.compute_similarity") != before
 
 
 def test_packages_hold_no_code_that_the_fingerprint_would_miss():

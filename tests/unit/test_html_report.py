@@ -10,14 +10,14 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from tests.unit.html_run import LABELS, LOCALES, TEXTS, run_data
-from workflow_scripts.analysis.html import plotting
-from workflow_scripts.analysis.html.blocks import Cell, by_number, number_cell, text_cell
-from workflow_scripts.analysis.html.confusion import confusion, confusion_map, intent_table
-from workflow_scripts.analysis.html.examples import changes
-from workflow_scripts.analysis.html.page import TEMPLATES, render_html
-from workflow_scripts.analysis.html.sections import claims, effects, first, predictor, sources, transfer
-from workflow_scripts.analysis.html.target_page import target_page
-from workflow_scripts.analysis.html.text import chip, foreign, percent, points, points_interval, with_minus
+from workflow_scripts.report.html import plotting
+from workflow_scripts.report.html.blocks import Cell, by_number, number_cell, text_cell
+from workflow_scripts.report.html.confusion import confusion, confusion_map, intent_table
+from workflow_scripts.report.html.examples import changes
+from workflow_scripts.report.html.page import TEMPLATES, render_html
+from workflow_scripts.report.html.sections import claims, effects, first, predictor, sources, transfer
+from workflow_scripts.report.html.target_page import target_page
+from workflow_scripts.report.html.text import chip, foreign, percent, points, points_interval, with_minus
 
 COMPARISON = {
     "family": "primary", "tier": "labelled validation", "contrast": "merge − best_zero_shot_val",
@@ -204,7 +204,7 @@ def test_target_page_has_its_sources_and_weights() -> None:
 
 
 def test_of_very_many_sources_the_best_and_the_chosen_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflow_scripts.analysis.html.target_page.MOST_SOURCES", 0)
+    monkeypatch.setattr("workflow_scripts.report.html.target_page.MOST_SOURCES", 0)
     data = full_run()
     for entry in data.results.plan.values():
         entry["sources"] = [source for source in entry["sources"] if source["locale"] == "ar-SA"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.analysis.items import read_items, write_items
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.results.items import read_items, write_items
 
 IDS, CLUSTERS = ["a/0", "a/1", "b/0"], ["a", "a", "b"]
 ROWS = [

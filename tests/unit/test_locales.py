@@ -10,9 +10,9 @@ import pytest
 from lang2vec import lang2vec
 from langcodes.data_dicts import MACROLANGUAGES
 
-from workflow_scripts.core import locales
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.locales import Locale, UnknownLocaleError, all_locales, get_locale
+from workflow_scripts.languages import locales
+from workflow_scripts.languages.locales import Locale, UnknownLocaleError, all_locales, get_locale
 
 MASSIVE = [
     "af-ZA",
@@ -262,7 +262,7 @@ def test_unknown_locale_suggests_the_near_one(name, near):
     message = str(caught.value)
     assert message.startswith(f"unknown locale {name!r}; did you mean ")
     assert repr(near) in message
-    assert "add a row to workflow_scripts/core/locales.csv" in message
+    assert "add a row to workflow_scripts/languages/locales.csv" in message
 
 
 def test_unknown_locale_without_a_near_one():

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from workflow_scripts import prune_cache
 from workflow_scripts.core.locks import clear, turn
+from workflow_scripts.jobs import prune_cache
 
 HOLDER = """
 import sys

@@ -16,12 +16,12 @@ import yaml
 from tests.conftest import ROOT
 from tests.massive import content, utterance, write_archive, write_hub_cache
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.locales import all_locales
-from workflow_scripts.core.study import load_study
 from workflow_scripts.data import massive_archive
 from workflow_scripts.data.examples import make_examples
 from workflow_scripts.data.providers import massive
 from workflow_scripts.data.providers.massive import LABELS, LOCALES, Settings, check, check_labels, fetch, fetched
+from workflow_scripts.languages.locales import all_locales
+from workflow_scripts.study.study import load_study
 
 FEW = ["de-DE", "en-US", "zh-CN", "zh-TW"]
 

@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.unit.checkpoint_models import State, fine_tune, make_model, state_of, write_model
-from workflow_scripts.merge_checkpoints import main
+from workflow_scripts.cli.merge_checkpoints import main
 
 mergekit_config = pytest.importorskip("mergekit.config", reason="mergekit is not installed (make install-dev)")
 mergekit_merge = pytest.importorskip("mergekit.merge", reason="mergekit is not installed (make install-dev)")

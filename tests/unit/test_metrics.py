@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts.analysis.intervals import clustered_accuracy
+from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.evaluation.metrics import expected_calibration_error, macro_f1, probabilities
 from workflow_scripts.evaluation.packs import Scores
 

@@ -9,19 +9,20 @@ import torch
 from transformers import AutoTokenizer
 
 from tests.unit.helpers import write_vector
-from workflow_scripts import choose_precision
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import examples_digest, write_examples
-from workflow_scripts.evaluation import agreement, number_formats
-from workflow_scripts.evaluation import predict as predict_module
+from workflow_scripts.evaluation import agreement
 from workflow_scripts.evaluation.agreement import candidates, decide
 from workflow_scripts.evaluation.cells import cell_cache
-from workflow_scripts.evaluation.number_formats import close_calls, number_format
 from workflow_scripts.evaluation.precision import decided_scoring, foreseen_decision, made_decision
-from workflow_scripts.evaluation.predict import predict
+from workflow_scripts.jobs import choose_precision
+from workflow_scripts.models import number_formats
+from workflow_scripts.models import predict as predict_module
 from workflow_scripts.models.base import base_digest
 from workflow_scripts.models.checkpoints import load_model
+from workflow_scripts.models.number_formats import close_calls, number_format
+from workflow_scripts.models.predict import predict
 from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
 TEXTS = [f"{a} {b}" for a in ("licht", "musik", "wetter", "turn the light off") for b in ("an", "aus", "morgen", "now")]

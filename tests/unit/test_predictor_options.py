@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from workflow_scripts.analysis.predictor.options import Option, choose, target_options
+from workflow_scripts.findings.predictor.options import Option, choose, target_options
 
 EXPERIMENTS = {"near": {"include_target": False}, "own": {"include_target": True}, "tuned": {"include_target": False}}
 

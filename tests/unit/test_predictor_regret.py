@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from workflow_scripts.analysis.predictor.regret import Judged, halves, judge, means_over_targets
+from workflow_scripts.findings.predictor.regret import Judged, halves, judge, means_over_targets
 
 
 def test_halves_share_no_cluster_and_both_hold_some():

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge as Reference
 from sklearn.preprocessing import StandardScaler
 
-from workflow_scripts.analysis.predictor.ridge import FOLDS, PENALTIES, fit_ridge, leave_one_out
+from workflow_scripts.findings.predictor.ridge import FOLDS, PENALTIES, fit_ridge, leave_one_out
 
 
 def rows(targets=12, per_target=4, features=5, seed=0):

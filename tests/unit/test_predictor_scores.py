@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.analysis.predictor.ridge import leave_one_out
-from workflow_scripts.analysis.predictor.scores import permutation_null, permuted, r_squared, score
+from workflow_scripts.findings.predictor.ridge import leave_one_out
+from workflow_scripts.findings.predictor.scores import permutation_null, permuted, r_squared, score
 
 EXPERIMENTS = 3
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.unit.synthetic_run import synthetic_evidence
-from workflow_scripts.analysis.predictor.summary import predictor_summary
-from workflow_scripts.analysis.predictor.tiers import ENOUGH, predict_tier
+from workflow_scripts.findings.predictor.summary import predictor_summary
+from workflow_scripts.findings.predictor.tiers import ENOUGH, predict_tier
 
 
 def near_helps(experiment, similarity):
@@ -86,7 +86,7 @@ def test_two_targets_teach_nothing_but_policies_are_compared():
 
 def test_predictions_of_a_target_do_not_depend_on_its_own_test_results():
     """Whatever happens on a target's test data, the predictor's choice for it stays; only the judgement moves."""
-    from workflow_scripts.analysis.predictor import tiers
+    from workflow_scripts.findings.predictor import tiers
 
     evidence, changed = (synthetic_evidence(8, near_helps, items=60) for _ in range(2))
     for key, correct in changed.items["L03"].correct.items():

@@ -9,7 +9,7 @@ from snakemake.utils import update_config
 
 from tests.conftest import ROOT, preset
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.study import Study, load_study
+from workflow_scripts.study.study import Study, load_study
 
 PRESETS = sorted(p.stem for p in (ROOT / "presets").glob("*.yaml"))
 QUESTIONS = sorted(p.stem for p in (ROOT / "presets/questions").glob("*.yaml"))

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.synthetic_run import synthetic_evidence
-from workflow_scripts.analysis.predictor.recommendations import (
-    COLUMNS,
-    FINE_TUNE_BELOW,
-    confidence,
-    recommendations,
-)
+from workflow_scripts.findings.predictor.recommendations import COLUMNS, FINE_TUNE_BELOW, confidence, recommendations
 
 DECISIONS = ["target", "tier", "primary", "advice", "what", "alternative", "validation_accuracy", "reason"]
 

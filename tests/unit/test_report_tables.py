@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from workflow_scripts.analysis.results import Results, short_titles
-from workflow_scripts.analysis.tables import pairwise
+from workflow_scripts.results.run_results import Results, short_titles
+from workflow_scripts.results.tables import pairwise
 
 
 def settings(method: str, **changes):

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_scripts import compute_similarity, select_sources
-from workflow_scripts.analysis.matrices import accuracy_matrix, write_matrix
+from workflow_scripts.core.matrices import accuracy_matrix, write_matrix
+from workflow_scripts.jobs import compute_similarity, select_sources
 from workflow_scripts.selection.plan import ask, build_plan, choose, entry_key
 from workflow_scripts.selection.question import Question
 from workflow_scripts.selection.selectors.top_k import top_k
-from workflow_scripts.selection.slices import merge_slice, planned_merges
+from workflow_scripts.study.slices import merge_slice, planned_merges
 
 PLAIN = {"method_tier": "none", "grouped_by": None, "joint": []}
 SETTINGS = {

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from workflow_scripts.analysis.selection_diagnostics import selection_diagnostics, selector_overview
+from workflow_scripts.results.selection_diagnostics import selection_diagnostics, selector_overview
 
 LOCALES = ["a", "b", "c", "t"]
 TRANSFER = pd.DataFrame({"t": [0.5, 0.7, 0.2, 0.9]}, index=LOCALES)  # models on t: b is best, then a, then c

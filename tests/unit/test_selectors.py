@@ -7,8 +7,6 @@ import pytest
 
 from tests.conftest import preset
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.experiments import expand
-from workflow_scripts.core.study import load_study
 from workflow_scripts.selection.plan import compatible, selection_tier
 from workflow_scripts.selection.question import Question
 from workflow_scripts.selection.selectors.diverse import diverse
@@ -17,6 +15,8 @@ from workflow_scripts.selection.selectors.pivot import pivot
 from workflow_scripts.selection.selectors.random_k import random_k
 from workflow_scripts.selection.selectors.sinkhorn import balanced, sinkhorn
 from workflow_scripts.selection.selectors.threshold import threshold
+from workflow_scripts.study.experiments import expand
+from workflow_scripts.study.study import load_study
 
 ROW = {"a": 0.8, "b": 0.6, "c": 0.74, "d": 0.1}
 

@@ -7,10 +7,10 @@ import torch
 from tests.unit.helpers import NAMES, Rows, read_vector, write_vector
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import merge_files
+from workflow_scripts.merging.measurements.fisher_information import fisher
+from workflow_scripts.merging.measurements.gram import gram
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.model_text import ModelText
-from workflow_scripts.merging.statistics.fisher import fisher
-from workflow_scripts.merging.statistics.gram import gram
 from workflow_scripts.models.checkpoints import TaskVector, skeleton
 
 TEXTS = ["turn on the light", "play some music", "what is the weather like", "play it", "turn the music off now"]
@@ -64,7 +64,7 @@ def test_fisher_draws_its_labels_from_the_model_and_from_its_seed(tiny_base, tas
 
 
 def test_drawn_labels_follow_what_the_model_predicts(tiny_base, task_vector):
-    from workflow_scripts.merging.statistics.fisher import _drawn
+    from workflow_scripts.merging.measurements.fisher_information import _drawn
 
     subject = ModelText(tiny_base, task_vector, TEXTS[:1] * 4000, [0] * 4000, 32, seed=1)
     drawn = _drawn(subject, list(range(4000)))

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.unit.html_run import run_data
 from tests.unit.test_html_report import full_run
-from workflow_scripts.analysis.summary import terminal_summary
-from workflow_scripts.core.stage_progress import (
+from workflow_scripts.report.summary import terminal_summary
+from workflow_scripts.study.progress import (
     StageProgress,
     baselines,
     evaluation,

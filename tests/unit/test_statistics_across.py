@@ -7,18 +7,11 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from workflow_scripts.analysis.statistics.across_targets import (
-    BOOTSTRAP,
-    CROSSED,
-    FLIP,
-    SHARED,
-    compare_across,
-    crossed_errors,
-)
-from workflow_scripts.analysis.statistics.best_of import best_of
-from workflow_scripts.analysis.statistics.differences import Differences
-from workflow_scripts.analysis.statistics.draws import DRAWS, resamples
-from workflow_scripts.analysis.statistics.resampling import drawn_means, grouped_mean, overall
+from workflow_scripts.statistics.across_targets import BOOTSTRAP, CROSSED, FLIP, SHARED, compare_across, crossed_errors
+from workflow_scripts.statistics.best_of import best_of
+from workflow_scripts.statistics.differences import Differences
+from workflow_scripts.statistics.draws import DRAWS, resamples
+from workflow_scripts.statistics.resampling import drawn_means, grouped_mean, overall
 
 
 def single_items(values: dict[str, np.ndarray], names: list[str] | None = None) -> dict[str, Differences]:

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.analysis.json_values import for_json
-from workflow_scripts.analysis.predictor.regret import means_over_targets
-from workflow_scripts.analysis.statistics.contrasts import between_experiments
-from workflow_scripts.analysis.statistics.resampling import studentised
+from workflow_scripts.core.json_values import for_json
+from workflow_scripts.findings.predictor.regret import means_over_targets
+from workflow_scripts.statistics.contrasts import between_experiments
+from workflow_scripts.statistics.resampling import studentised
 
 PLAIN = {
     "method": "average", "method_parameters": {}, "similarity_type": "NXN", "selector": "top_k",

@@ -10,10 +10,11 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
-from workflow_scripts.analysis.significance import p_value, significance
-from workflow_scripts.analysis.statistics.comparison import ACROSS, COLUMNS, TARGET, compare_run
-from workflow_scripts.analysis.statistics.contrasts import PRIMARY, primary_contrasts
-from workflow_scripts.analysis.statistics.verdicts import (
+from workflow_scripts.core.words import difference
+from workflow_scripts.report.significance import p_value, significance
+from workflow_scripts.statistics.comparison import ACROSS, COLUMNS, TARGET, compare_run
+from workflow_scripts.statistics.contrasts import PRIMARY, primary_contrasts
+from workflow_scripts.statistics.verdicts import (
     adjusted,
     chance_band,
     minimal_effect,
@@ -21,7 +22,6 @@ from workflow_scripts.analysis.statistics.verdicts import (
     smallest_p,
     verdict,
 )
-from workflow_scripts.analysis.wording import difference
 
 EXPERIMENTS = {
     "z_random": settings(similarity="RANDOM"),

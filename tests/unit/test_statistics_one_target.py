@@ -8,10 +8,10 @@ import statsmodels.api as sm
 from scipy.stats import beta, permutation_test
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from workflow_scripts.analysis.items import Items
-from workflow_scripts.analysis.statistics import one_target
-from workflow_scripts.analysis.statistics.differences import Differences, paired_differences, shared_clusters
-from workflow_scripts.analysis.statistics.one_target import (
+from workflow_scripts.results.items import Items
+from workflow_scripts.statistics import one_target
+from workflow_scripts.statistics.differences import Differences, paired_differences, shared_clusters
+from workflow_scripts.statistics.one_target import (
     DRAWN,
     MCNEMAR,
     SIGN_FLIP,

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 import torch
 
-from workflow_scripts.core.config import Finetune
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models.collapse import TrainingFailed
 from workflow_scripts.models.together import finetune_on_gpus
 from workflow_scripts.models.training import Trained
+from workflow_scripts.study.config import Finetune
 
 WORDS = {0: "licht", 1: "musik", 2: "wetter"}  # four tokens each with what follows
 SETTINGS = {"learning_rate": 3e-3, "epochs": 3, "batch_size": 4, "precision": "float32", "early_stopping": 0}

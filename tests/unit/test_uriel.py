@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.locales import get_locale
+from workflow_scripts.languages.locales import get_locale
 from workflow_scripts.similarity.context import Context
 from workflow_scripts.similarity.measures.uriel import facts, observed_share, uriel
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT, preset, snakemake, succeeded
-from workflow_scripts.recommend import main as recommend
+from workflow_scripts.cli.recommend import main as recommend
 
 LOCALES = preset("tiny")["locales"]
 QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/database.md").read_text(encoding="utf-8"), re.S)

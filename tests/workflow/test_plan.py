@@ -21,7 +21,7 @@ def plan(directory: Path, config: dict[str, Any], *arguments: str) -> str:
     words = command(directory, config)
     options = words[words.index("--directory") : words.index("--cores")]
     done = subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.plan_run", *options, *arguments],
+        [sys.executable, "-m", "workflow_scripts.cli.plan_run", *options, *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
@@ -135,7 +135,7 @@ def test_a_bad_config_is_said_as_in_a_run(tiny_copy: Path) -> None:
     words = command(tiny_copy, preset("tiny", lables=["a"]))
     options = words[words.index("--directory") : words.index("--cores")]
     done = subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.plan_run", *options],
+        [sys.executable, "-m", "workflow_scripts.cli.plan_run", *options],
         cwd=ROOT,
         text=True,
         capture_output=True,

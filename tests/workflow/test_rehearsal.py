@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import snakemake, succeeded
 from tests.rehearsal import rehearsal_config, write_rehearsal
-from workflow_scripts.core.study import load_study
+from workflow_scripts.study.study import load_study
 
 CONFIG = rehearsal_config()
 LOCALES: list[str] = CONFIG["locales"]

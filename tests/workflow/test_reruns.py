@@ -113,8 +113,8 @@ ONE_LOCALE = {"examples": 3, "finetune": 1, **FROM_ROWS}
 COMMENTED = (
     "merging/methods/ties.py",
     "models/training.py",
-    "evaluation/predict.py",
-    "core/config.py",
+    "models/predict.py",
+    "study/config.py",
     "merge_models.py",
 )
 
@@ -124,7 +124,7 @@ EVENTS = {
     "touch the models": Event(lambda p: touch(p, "results/own/models/*/*/*")),
     "touch the rows": Event(lambda p: touch(p, "results/own/nxn/rows/*/*/*")),
     "touch the plan": Event(lambda p: touch(p, "results/own/selection/plan.json")),
-    "touch the scripts": Event(lambda p: touch(p, "workflow_scripts/*.py", "rules/*.smk", "Snakefile")),
+    "touch the scripts": Event(lambda p: touch(p, "workflow_scripts/jobs/*.py", "rules/*.smk", "Snakefile")),
     "touch everything, as git checkout does": Event(lambda p: touch(p, "**/*.py", "**/*.smk", "data/*", "results/own/**/*.*")),
     "edit comments": Event(lambda p: [p.edit(m, r"\n(import|from) ", r"\n# A new comment.\n\1 ") for m in COMMENTED]),
     "test data": Event(lambda p: change_data(p.work, "de-DE", "test"), {**ONE_LOCALE, "merge": 1}, {"cells": N, "merges": 2}),
@@ -152,8 +152,8 @@ EVENTS = {
         {"finetune": N, **TO_PLAN},  # the models are the same bytes: nothing after the plan runs
         {"trainings": N},
     ),
-    "edit a figure": Event(lambda p: p.edit("analysis/figures/nxn_heatmap.py", "rotation=60", "rotation=61"), {"figures": 1}),
-    "edit the HTML report": Event(lambda p: p.edit("analysis/templates/html/report.css", "14mm", "15mm"), {"html_report": 1}),
+    "edit a figure": Event(lambda p: p.edit("report/figures/nxn_heatmap.py", "rotation=60", "rotation=61"), {"figures": 1}),
+    "edit the HTML report": Event(lambda p: p.edit("report/templates/html/report.css", "14mm", "15mm"), {"html_report": 1}),
     "delete a model": Event(
         lambda p: delete(p, "models/de-DE/seed0/model.safetensors"), {"finetune": 1, **TO_PLAN, "row": 1}
     ),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from tests.conftest import preset, snakemake, succeeded
-from workflow_scripts.analysis.claims import ledger
-from workflow_scripts.analysis.items import read_items
-from workflow_scripts.analysis.predictor.recommendations import COLUMNS
-from workflow_scripts.analysis.statistics import comparison
+from workflow_scripts.findings.claims import ledger
+from workflow_scripts.findings.predictor.recommendations import COLUMNS
+from workflow_scripts.results.items import read_items
+from workflow_scripts.statistics import comparison
 
 LOCALES = preset("tiny")["locales"]
 REPORT = {

@@ -11,7 +11,7 @@ PACKAGES = {
     "data provider": "workflow_scripts.data.providers",
     "encoder": "workflow_scripts.models.encoders",
     "merge method": "workflow_scripts.merging.methods",
-    "model statistic": "workflow_scripts.merging.statistics",
+    "model measurement": "workflow_scripts.merging.measurements",
     "similarity measure": "workflow_scripts.similarity.measures",
     "selector": "workflow_scripts.selection.selectors",
 }

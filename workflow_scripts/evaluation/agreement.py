@@ -9,10 +9,10 @@ import torch
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.precision import FAST, FLOAT32, LEAST_EQUAL
-from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector
 from workflow_scripts.models.hardware import has_bfloat16
+from workflow_scripts.models.predict import predict
 
 SAMPLE = 400  # sentences per model and locale
 Counts = dict[str, dict[str, int]]  # number format → ``equal`` predictions ``of`` how many

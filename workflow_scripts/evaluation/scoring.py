@@ -8,9 +8,9 @@ from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.cells import Cell
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.evaluation.precision import FLOAT32
-from workflow_scripts.evaluation.predict import predict
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector
 from workflow_scripts.models.compact import of_tokens
+from workflow_scripts.models.predict import predict
 from workflow_scripts.models.tokens import TokenCache
 
 

@@ -52,7 +52,7 @@ def measure(
         settings["max_length"],
         derive_seed("statistic", *keys),
     )
-    values = plugin_function("model statistic", settings["statistic"])(subject, **settings["parameters"])
+    values = plugin_function("model measurement", settings["statistic"])(subject, **settings["parameters"])
     metadata = {"base": base, **{key: settings[key] for key in ("statistic", "locale", "seed", "text", "split")}}
     with atomic_path(cache.folder) as folder:
         folder.mkdir()

@@ -30,8 +30,8 @@ from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameters, plugin_function
 from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.measured import Wanted
 from workflow_scripts.merging.pieces import Shape
-from workflow_scripts.merging.source_statistics import Wanted
 from workflow_scripts.merging.sources import Sources, Tensor
 from workflow_scripts.merging.tensor_files import Reader
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf
 
-from workflow_scripts.core.study import Study
 from workflow_scripts.planning.estimates import Estimate, estimate, price_of_finished
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.model import SUBMITTED, Model
 from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.sizes import find_data, find_encoder
 from workflow_scripts.planning.work import Work
+from workflow_scripts.study.study import Study
 
 DEVICES = ("cpu", "gpu")
 TRAININGS = ("finetune", "train_baselines")  # whose jobs hold `finetune.gpus` GPUs; no faster than with one, to be safe

@@ -19,7 +19,7 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
-from workflow_scripts.core.study import Study, load_study
+from workflow_scripts.study.study import Study, load_study
 
 SUBJECTS = ("locale", "target", "measure")  # wildcards
 SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"

@@ -7,13 +7,13 @@ from statistics import fmean
 from typing import Literal
 
 from workflow_scripts.core import registry
-from workflow_scripts.core.study import Study
 from workflow_scripts.planning.estimates import COPIES, Price
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.sizes import Data, Encoder, steps
 from workflow_scripts.selection.baselines import AVERAGE_ALL, SHRUNK_TOP1
 from workflow_scripts.selection.trainings import FEW_SHOT
+from workflow_scripts.study.study import Study
 
 Kind = Literal["train", "score"]
 NUMBER = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes

@@ -5,7 +5,6 @@ from itertools import groupby
 
 from tabulate import tabulate
 
-from workflow_scripts.core.study import Study
 from workflow_scripts.planning.estimates import Estimate
 from workflow_scripts.planning.forecast import DEVICES, Forecast, forecast, make_models, unknown_sizes
 from workflow_scripts.planning.jobs import Job
@@ -13,6 +12,7 @@ from workflow_scripts.planning.model import SUBMITTED
 from workflow_scripts.planning.totals import totals
 from workflow_scripts.planning.words import duration, size
 from workflow_scripts.planning.work import Work, count_work
+from workflow_scripts.study.study import Study
 
 THINGS = {"finetune": ("training", "trainings"), "row": ("cell", "cells"), "merge": ("merge", "merges")}
 NAMED = 3  # so many locales are named, more are counted

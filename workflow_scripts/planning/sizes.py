@@ -7,8 +7,8 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.study import Study
 from workflow_scripts.planning.rates import Expected, read_rates
+from workflow_scripts.study.study import Study
 
 SPLITS = ("train", "validation", "test")
 LAYERS = ("num_hidden_layers", "n_layers")  # as configs of different architectures call it

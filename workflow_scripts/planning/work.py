@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.core.study import Study
 from workflow_scripts.evaluation.cells import SPLITS, cell_cache
 from workflow_scripts.evaluation.precision import Decision, decided_scoring, foreseen_decision
 from workflow_scripts.merging.identities import Identities
@@ -13,6 +12,7 @@ from workflow_scripts.merging.merge_cells import facts_path
 from workflow_scripts.models.model_cache import training_cache
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.selection.baselines import SHRUNK_TOP1
+from workflow_scripts.study.study import Study
 
 
 @dataclass

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from workflow_scripts.analysis.matrices import write_matrix
 from workflow_scripts.core import registry
+from workflow_scripts.core.matrices import write_matrix
 from workflow_scripts.core.signatures import plugin_function
 from workflow_scripts.similarity.context import Context
 

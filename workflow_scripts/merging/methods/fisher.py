@@ -9,8 +9,8 @@ from pydantic import Field
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.inner_products import blocks
+from workflow_scripts.merging.measured import Examples, Text, Wanted, supervision_of
 from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.source_statistics import Examples, Text, Wanted, supervision_of
 from workflow_scripts.merging.sources import Sources
 
 USES_WEIGHTS = True
@@ -104,7 +104,7 @@ def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -
 def statistic(parameters: Mapping[str, Any]) -> Wanted:
     """Return what has to be measured on every source."""
     kept = {key: parameters[key] for key in ("examples", "empirical")}
-    return Wanted("fisher", kept, parameters["text"])
+    return Wanted("fisher_information", kept, parameters["text"])
 
 
 def supervision(parameters: Mapping[str, Any]) -> str:

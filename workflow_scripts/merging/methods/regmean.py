@@ -8,8 +8,8 @@ from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import weighted_sum
 from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.measured import Examples, Text, Wanted, supervision_of
 from workflow_scripts.merging.pieces import Piece, Shape
-from workflow_scripts.merging.source_statistics import Examples, Text, Wanted, supervision_of
 from workflow_scripts.merging.sources import Sources, Tensor
 from workflow_scripts.merging.tensor_files import TensorFile
 

@@ -1,0 +1,204 @@
+"""Merging checkpoints and task vectors into a checkpoint or a task vector: the function behind the command."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from workflow_scripts.checkpoints import output as out_files
+from workflow_scripts.checkpoints.files import WEIGHTS
+from workflow_scripts.checkpoints.measures import encoder_distances, head_cosines
+from workflow_scripts.checkpoints.memory import expected_memory
+from workflow_scripts.checkpoints.models import Models, open_models
+from workflow_scripts.checkpoints.steps import SHOWN, Head, Steps, averaged_tensors, resolve_steps
+from workflow_scripts.core import registry
+from workflow_scripts.core.atomic import atomic_path, write_json
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.signatures import parameter_model
+from workflow_scripts.core.validation import describe
+from workflow_scripts.merging.context import Context
+from workflow_scripts.merging.engine import OpenWriter, check_weights, merge_steps, scratch_beside, vector_writer
+from workflow_scripts.merging.facts import summarise
+from workflow_scripts.merging.method import Step, load_method, methods_in
+from workflow_scripts.merging.progress import Progress
+from workflow_scripts.models.base import base_digest
+
+Merge = Callable[[OpenWriter], dict[str, Any]]  # merges into what a writer makes of it; returns the report
+
+
+def merge_checkpoints(
+    sources: Sequence[str | Path],
+    base: str | Path,
+    out: str | Path,
+    steps: Steps,
+    *,
+    names: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    head: Head = "base",
+    output: Literal["checkpoint", "task-vector"] = "checkpoint",
+    dtype: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    durable: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Merge checkpoints and task vectors.
+
+    Parameters
+    ----------
+    sources : sequence of str or path
+        Hugging Face folders, task-vector files or hub ids.
+    base : str or path
+        θ₀: a folder, a hub id or a built-in encoder.
+    out : path
+        A folder, or for ``output="task-vector"`` a file.
+    steps : sequence of Step, or callable
+        Methods over disjoint sets of tensors; a callable makes them from the opened `Models`, where tensor names and
+        shapes are in ``architecture.layout``. A tensor of no step stays θ₀'s.
+    names : sequence of str, optional
+        Distinct names of the sources; random masks belong to them.
+    groups : sequence of str, optional
+        Each source's group, for `hierarchical`.
+    head : {"base", "mean"}
+        Take the head like every tensor (where θ₀ has it), or make it the weighted mean of the sources' heads.
+    output : {"checkpoint", "task-vector"}
+    dtype : {"float32", "bfloat16", "float16", "widest"}, optional
+        Of a checkpoint's weights; default: θ₀'s; widest: what holds all models' values. Task vectors are float32.
+    overwrite : bool
+        Replace an existing output.
+    dry_run : bool
+        Make all checks that need no pass over the weights, and write nothing.
+    durable : bool
+        Wait until the output is on disk before it gets its name.
+    progress : Progress, optional
+
+    Returns
+    -------
+    dict
+        What was (or would be) read, merged and written, and what the user should know: ``notes``. It is written beside
+        the weights as well: ``xlmerge.json`` in a checkpoint, ``{out}.json`` for a task vector.
+
+    Raises
+    ------
+    XlmergeError
+        If the models do not belong together, a value is not finite, or the output exists.
+    """
+    out, as_folder = Path(out), output == "checkpoint"
+    if dtype is not None and (dtype not in {*out_files.DTYPES, "widest"} or not as_folder):
+        known = ", ".join([*out_files.DTYPES, "widest"])
+        raise XlmergeError(f"dtype {dtype!r}: a checkpoint's is one of {known}; a task vector is float32")
+    with open_models(sources, base, names) as models:
+        inputs = [*models.paths, models.base.checkpoint.folder]
+        out_files.check_output(out, as_folder, overwrite, inputs)
+        if not as_folder and models.base.absent:
+            lacking = ", ".join(sorted(models.base.absent))
+            raise XlmergeError(f"a task vector needs a θ₀ with a head, but the base lacks {lacking}")
+        resolved = resolve_steps(models, steps, head)
+        _check_methods(resolved, models.names, groups)
+        dtypes = out_files.storage(models, dtype if as_folder else "float32")
+        grouped = dict(zip(models.names, groups, strict=True)) if groups else {}
+        context = Context(models.names, np.ones(0), models.architecture.layout, grouped, models.base)
+        report = _describe(models, resolved, context, head)
+        size = out_files.stored_bytes(models, dtypes)
+        report["output"] = {"path": str(out), "kind": output, "bytes": size}
+        out_files.check_space(out, size + _scratch_bytes(models, resolved, groups or ()))
+        if dry_run:
+            return report
+
+        def merge(open_writer: OpenWriter) -> dict[str, Any]:
+            with scratch_beside(out) as folder:
+                facts = merge_steps(models.readers, context, resolved, open_writer, folder, progress)
+            report["merged"] = summarise(facts, models.architecture.layout) | {"erased": facts.erased}
+            _note_erased(models, facts.erased, len(facts.moved))
+            return report
+
+        if as_folder:
+            _write_folder(out, models, dtypes, merge, durable)
+        else:
+            _write_vector(out, models, report["steps"], merge, durable)
+        return report
+
+
+def _check_methods(steps: Sequence[Step], names: Sequence[str], groups: Sequence[str] | None) -> None:
+    """Check weights, methods, parameters and groups before anything is read."""
+    count = len(names)
+    if groups and len(groups) != count:
+        raise XlmergeError(f"{count} sources need as many groups, got {len(groups)}: {', '.join(groups)}")
+    for step in steps:
+        check_weights(names, step.weights, step.raw)
+        try:
+            method = load_method(step.method, step.parameters)
+            method.check_sources(count)
+            used = methods_in(step.method, step.parameters)
+        except ValidationError as error:
+            model = parameter_model("merge method", step.method)
+            raise XlmergeError(f"parameters of {step.method}: {describe(error, model)}") from None
+        if method.needs_data:
+            raise XlmergeError(f"{method.name} needs data beside the weights: it works within the workflow only")
+        for name in used:
+            module = registry.load("merge method", name)
+            if getattr(module, "NEEDS_GROUPS", False) and not groups:
+                raise XlmergeError(f"{name} needs each source's group: give `--groups`")
+
+
+def _scratch_bytes(models: Models, steps: Sequence[Step], groups: Sequence[str]) -> int:
+    """Return the size of intermediate task vectors: one per group where groups are merged first."""
+    combined = any(load_method(step.method, step.parameters).combines for step in steps)
+    shapes = models.architecture.layout.shapes.values()
+    return combined * len(set(groups)) * 4 * sum(prod(shape) for shape in shapes)
+
+
+def _describe(models: Models, steps: Sequence[Step], context: Context, head: Head) -> dict[str, Any]:
+    distances, averaged = encoder_distances(models), averaged_tensors(models, head)
+    sources = {
+        name: {
+            "path": str(path),
+            "kind": "checkpoint" if name in models.checkpoints else "task-vector",
+            "bytes": reader.bytes,
+            "distance": distances[name],
+        }
+        for name, path, reader in zip(models.names, models.paths, models.readers, strict=True)
+    }
+    described = [
+        {
+            "method": step.method,
+            "parameters": load_method(step.method, step.parameters).settings,
+            "weights": dict(zip(models.names, step.weights, strict=True)),
+            "tensors": len(step.tensors or ()),
+        }
+        for step in steps
+    ]
+    return {
+        "sources": sources,
+        "base": {"path": str(models.base.checkpoint.folder), "bytes": models.base.checkpoint.bytes},
+        "steps": described,
+        "labels": list(models.labels),
+        "head": {"averaged": sorted(averaged), "cosines": head_cosines(models, averaged)},
+        "memory": expected_memory(steps, context),
+        "notes": models.notes,
+    }
+
+
+def _note_erased(models: Models, erased: Sequence[str], moved: int) -> None:
+    if erased:
+        shown = ", ".join(erased[:SHOWN]) + (" …" if len(erased) > SHOWN else "")
+        models.note(f"{len(erased)} of {moved} changed tensors stay θ₀'s, for no source's change was left: {shown}")
+
+
+def _write_folder(out: Path, models: Models, dtypes: Mapping[str, str], merge: Merge, durable: bool) -> None:
+    with atomic_path(out, durable=durable) as folder:
+        folder.mkdir()
+        report = merge(partial(out_files.CheckpointWriter, folder / WEIGHTS, models, dtypes))
+        out_files.write_companions(folder, models, dtypes)
+        write_json(folder / "xlmerge.json", report)
+
+
+def _write_vector(out: Path, models: Models, steps: list[dict[str, Any]], merge: Merge, durable: bool) -> None:
+    metadata = {"base": base_digest(models.base.checkpoint.folder), "merge": steps}
+    with atomic_path(out, durable=durable) as temporary:
+        report = merge(partial(vector_writer, temporary, metadata))
+    write_json(f"{out}.json", report)

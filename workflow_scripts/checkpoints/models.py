@@ -1,0 +1,194 @@
+"""The models of a merge, opened and found to belong together; no pass over their weights is made."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workflow_scripts.checkpoints import checks
+from workflow_scripts.checkpoints.files import Base, Checkpoint, Difference
+from workflow_scripts.checkpoints.locate import locate, locate_base, short_names, task_vector_file
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.job import warn
+from workflow_scripts.merging.architecture import Architecture, load_config
+from workflow_scripts.merging.tensor_files import ROWS, Reader, TensorFile
+from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.checkpoints import require_base
+
+BASE = "the base"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Sources and θ₀, open.
+
+    Attributes
+    ----------
+    names : tuple of str
+    paths : tuple of path
+        A checkpoint's folder or a task vector's file.
+    readers : tuple of Reader
+        What each source's task vector is read from.
+    checkpoints : dict of str to Checkpoint
+        Those sources that are checkpoints.
+    base : Base
+    architecture : Architecture
+        Of the merged model; its config is the first checkpoint's (or else θ₀'s).
+    labels : tuple of str
+        In the order of the merged head's rows.
+    notes : list of str
+        What was found that the user should know.
+    """
+
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+    readers: tuple[Reader, ...]
+    checkpoints: dict[str, Checkpoint]
+    base: Base
+    architecture: Architecture
+    labels: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Tell the user, and remember it for the report."""
+        warn(text)
+        self.notes.append(text)
+
+
+@contextlib.contextmanager
+def open_models(
+    sources: Sequence[str | Path], base: str | Path, names: Sequence[str] | None = None
+) -> Iterator[Models]:
+    """Open sources and θ₀ together.
+
+    Parameters
+    ----------
+    sources : sequence of str or path
+        Checkpoint folders, task-vector files or hub ids.
+    base : str or path
+        θ₀: a checkpoint's folder, a hub id or a built-in encoder.
+    names : sequence of str, optional
+        One per source, distinct; default: the ends of their paths that tell them apart.
+
+    Raises
+    ------
+    XlmergeError
+        If a model cannot be read, or they do not belong together.
+    """
+    names = tuple(names or short_names(sources))
+    if len(names) != len(sources) or len(set(names)) < len(names):
+        raise XlmergeError(f"{len(sources)} sources need as many distinct names, got: {', '.join(names)}")
+    located = dict(zip(names, map(locate, sources), strict=True))
+    vectors = {n: file for n, path in located.items() if (file := task_vector_file(path)) is not None}
+    folders = {n: path for n, path in located.items() if n not in vectors}
+    base_folder = locate_base(base)
+    if not (base_folder / "config.json").is_file():
+        raise XlmergeError(f"the base must be a checkpoint's folder with a config.json, not {base_folder}")
+    configs, base_config = {n: load_config(p) for n, p in folders.items()}, load_config(base_folder)
+    checks.check_configs({**configs, BASE: base_config})
+    checks.check_classifiers(configs)
+    checks.check_vocabularies({**folders, BASE: base_folder})
+    labels = {n: checks.labels_of(config) for n, config in configs.items()}
+    if vectors:
+        labels[f"{BASE} (and {', '.join(vectors)})"] = checks.labels_of(base_config)
+    checks.check_labels(labels)
+    with contextlib.ExitStack() as stack:
+        architecture = Architecture.of(next(iter(configs.values()), base_config))
+        theta0 = _open_base(base_folder, architecture, checks.is_classifier(base_config), stack)
+        checkpoints = {n: _open_checkpoint(n, p, architecture, stack) for n, p in folders.items()}
+        readers: dict[str, Reader] = {n: Difference(c, theta0) for n, c in checkpoints.items()}
+        if vectors:
+            readers |= _open_vectors(vectors, theta0, architecture, base_folder, stack)
+        models = Models(
+            names,
+            tuple(vectors.get(n, located[n]) for n in names),
+            tuple(readers[n] for n in names),
+            checkpoints,
+            theta0,
+            architecture,
+            tuple(_reference(next(iter(labels.values())), base_config, theta0, architecture)),
+        )
+        _align_labels(models, configs, base_config)
+        _note_unused(models)
+        yield models
+
+
+def _open_base(folder: Path, architecture: Architecture, classifier: bool, stack: contextlib.ExitStack) -> Base:
+    """Open θ₀ and find out what it lacks; only what fine-tuning starts at random may be lacking."""
+    checkpoint = stack.enter_context(contextlib.closing(Checkpoint(folder, architecture)))
+    shapes = dict(architecture.layout.shapes)
+    absent = {n for n, s in shapes.items() if n not in checkpoint.stored or checkpoint.stored[n].shape != s}
+    for name in sorted(absent):
+        if not architecture.is_fresh_part(name):
+            found = checkpoint.stored.get(name)
+            problem = f"has tensor {name} with shape {found.shape}" if found else f"lacks tensor {name}"
+            raise XlmergeError(f"the base {folder} {problem}; the sources have it with shape {shapes[name]}")
+    if not classifier:  # a head for another task may have the same shape
+        absent |= architecture.label_rows
+    return Base(checkpoint, shapes, frozenset(absent))
+
+
+def _open_checkpoint(name: str, folder: Path, architecture: Architecture, stack: contextlib.ExitStack) -> Checkpoint:
+    checkpoint = stack.enter_context(contextlib.closing(Checkpoint(folder, architecture)))
+    for tensor, shape in architecture.layout.shapes.items():
+        if tensor not in checkpoint.stored:
+            raise XlmergeError(f"{name} lacks tensor {tensor} (in {folder})")
+        found = checkpoint.stored[tensor].shape
+        if found != shape:
+            raise XlmergeError(f"tensor {tensor} has different shapes: {name} {found}, by the first config {shape}")
+    return checkpoint
+
+
+def _open_vectors(
+    files: Mapping[str, Path], base: Base, architecture: Architecture, folder: Path, stack: contextlib.ExitStack
+) -> dict[str, TensorFile]:
+    if base.absent:
+        raise XlmergeError(
+            f"{', '.join(files)}: task vectors need the θ₀ that they were taken against, but {folder} lacks "
+            f"{', '.join(sorted(base.absent))}"
+        )
+    digest, opened = base_digest(folder), {}
+    for name, path in files.items():
+        file = stack.enter_context(contextlib.closing(TensorFile(path)))
+        require_base(path, file.metadata, digest)
+        for tensor, stored in file.stored.items():
+            if not tensor.endswith(ROWS):
+                _check_vector_shape(name, tensor, stored.shape, tensor + ROWS in file.stored, architecture)
+        opened[name] = file
+    return opened
+
+
+def _check_vector_shape(name: str, tensor: str, found: tuple[int, ...], rows: bool, architecture: Architecture) -> None:
+    shape = architecture.layout.shapes.get(tensor)
+    if shape is None:
+        raise XlmergeError(f"{name} has a tensor {tensor} that the model does not have")
+    if found[1:] != shape[1:] or (not rows and found != shape):
+        raise XlmergeError(f"tensor {tensor} has different shapes: {name} {found}, the base {shape}")
+
+
+def _reference(first: list[str], base: Any, theta0: Base, architecture: Architecture) -> list[str]:
+    """Return the order of labels that all heads are brought into: θ₀'s where its head has them, else the first's."""
+    ours = checks.labels_of(base)
+    has_head = not theta0.absent & architecture.label_rows
+    return ours if has_head and set(ours) == set(first) else first
+
+
+def _align_labels(models: Models, configs: Mapping[str, Any], base: Any) -> None:
+    """Bring the rows of each checkpoint's output layer into the reference order."""
+    wanted, rows = list(models.labels), sorted(models.architecture.label_rows)
+    for name, config in configs.items():
+        labels = checks.labels_of(config)
+        if labels != wanted:
+            for tensor in rows:
+                models.checkpoints[name].permute(tensor, [labels.index(label) for label in wanted])
+            models.note(f"the labels of {name} are in another order; the rows of its head were moved to match")
+    ours = checks.labels_of(base)
+    if not (models.base.absent & models.architecture.label_rows or checks.is_generic(ours) or ours == wanted):
+        models.note("the labels of the base's head are not the sources'; its rows are taken as they stand")
+
+
+def _note_unused(models: Models) -> None:
+    for name, checkpoint in {**models.checkpoints, BASE: models.base.checkpoint}.items():
+        if checkpoint.unused:
+            models.notes.append(f"{name}: not part of a sequence classifier, left out: {', '.join(checkpoint.unused)}")

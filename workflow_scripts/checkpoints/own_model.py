@@ -1,0 +1,88 @@
+"""Users' own fine-tuned models: a checkpoint as the task vector of a locale."""
+
+import contextlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from workflow_scripts.checkpoints.checks import check_labels, labels_of
+from workflow_scripts.checkpoints.locate import locate
+from workflow_scripts.checkpoints.merge import merge_checkpoints
+from workflow_scripts.core.job import warn
+from workflow_scripts.merging.architecture import layout_of, load_config
+from workflow_scripts.merging.context import Layout
+from workflow_scripts.merging.heads import OWN_HEAD, SAME_START, head_cosines
+from workflow_scripts.merging.method import Step
+from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.models.base import verify_base
+from workflow_scripts.models.checkpoints import TaskVector, save_task_vector, skeleton
+
+
+def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: str | Path) -> tuple[str, dict[str, Any]]:
+    """Write θ − θ₀ of a Hugging Face checkpoint; architecture, vocabulary and labels are checked, labels aligned.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``base``, ``base_digest``: θ₀.
+    settings : mapping
+        ``source``: the model's folder or hub id; ``locale``, ``seed``; ``storage``: number format.
+    out : path
+
+    Returns
+    -------
+    str
+        The file's digest.
+    dict
+        What takes the place of a training's history: ``source``, ``distance`` (‖θ−θ₀‖/‖θ₀‖ of the encoder, by a
+        sample), ``head_cosine`` (with θ₀'s head), ``notes``.
+
+    Raises
+    ------
+    XlmergeError
+        If the model does not belong to θ₀.
+    """
+    digest = verify_base(inputs["base"], inputs["base_digest"])
+    layout = layout_of(skeleton(inputs["base"]))
+    name, folder = f"{settings['locale']} ({settings['source']})", locate(settings["source"])
+    configs = {name: load_config(folder), "the run": load_config(Path(inputs["base"]))}
+    check_labels({owner: labels_of(config) for owner, config in configs.items()})
+    with tempfile.TemporaryDirectory(dir=Path(out).parent) as scratch:
+        whole = Path(scratch) / "whole.safetensors"
+        found = merge_checkpoints(
+            [folder], inputs["base"], whole, [Step("average", {}, (1.0,))], names=[name],
+            output="task-vector", durable=False,
+        )  # fmt: skip
+        cosine = _cosine_to_base(whole, Path(inputs["base"]), Path(scratch) / "zero.safetensors", layout)
+        task_vector = sparse(load_file(whole), layout)
+    if cosine < SAME_START:
+        warn(f"{name}: its head did not start from θ₀'s (cosine {cosine:.2f}); merges take the mean of the heads")
+    metadata = {"base": digest, OWN_HEAD: cosine < SAME_START, **{k: settings[k] for k in ("locale", "seed", "source")}}
+    report = {
+        "source": settings["source"],
+        "distance": found["sources"][name]["distance"],
+        "head_cosine": cosine,
+        "notes": found["notes"],
+    }
+    return save_task_vector(task_vector, out, settings["storage"], metadata), report
+
+
+def sparse(tensors: Mapping[str, torch.Tensor], layout: Layout) -> TaskVector:
+    """Return a task vector without what did not change; of the embedding, the changed rows."""
+    changed = {name: delta for name, delta in tensors.items() if delta.ne(0).any()}
+    if layout.embedding not in changed:
+        return TaskVector(changed, {})
+    embedding = changed.pop(layout.embedding)
+    rows = embedding.ne(0).any(1).nonzero().flatten()
+    return TaskVector(changed, {layout.embedding: (rows, embedding[rows])})
+
+
+def _cosine_to_base(vector: Path, base: Path, zero: Path, layout: Layout) -> float:
+    """Return the cosine of a model's head with θ₀'s, whose task vector is 0."""
+    save_file({}, zero)
+    with contextlib.closing(TensorFile(base / "model.safetensors")) as theta0:
+        return head_cosines([vector, zero], ["own", "base"], theta0, layout.head)[0][1]

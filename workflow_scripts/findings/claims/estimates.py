@@ -1,0 +1,105 @@
+"""Statistics over targets that claims are judged by."""
+
+from collections.abc import Collection, Mapping, Sized
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import norm, permutation_test, rankdata, ttest_ind
+
+from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.findings.claims.outcome import Outcome, excludes_zero, points, speaks
+from workflow_scripts.statistics.across_targets import compare_across
+from workflow_scripts.statistics.differences import Differences
+from workflow_scripts.statistics.verdicts import LEVEL, SUPPORTED, seed_interval, smallest_p
+
+SIDE = 3  # fewest targets on each side of a threshold
+CORRELATED = 5  # fewest targets for a rank correlation: 2/5! is the smallest p
+NORMAL = float(norm.ppf(0.975))
+
+
+def values(found: Mapping[str, Differences]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the difference of each target (T,), and per seed (S, T)."""
+    return np.array([f.means[0] for f in found.values()]), np.array([f.seeds[0] for f in found.values()]).T
+
+
+def mean_over_targets(found: Mapping[str, Differences], sense: int, what: str) -> Outcome:
+    """Return the mean over targets of a difference, which the claim expects to have the sign `sense`."""
+    estimate = compare_across(found, ["" for _ in found])[0][0]
+    over_seeds = seed_interval(values(found)[1].mean(1))
+    few = "; too few targets to tell" if smallest_p(len(found)) > LEVEL else ""
+    return Outcome(
+        effect=estimate.effect,
+        low=estimate.low,
+        high=estimate.high,
+        p=estimate.p,
+        n=len(found),
+        unit="targets",
+        speaks=speaks(estimate.effect, sense),
+        decisive=excludes_zero(estimate.effect, [(estimate.low, estimate.high), over_seeds]),
+        detail=f"{what}: {points(estimate.effect, estimate.low, estimate.high)} over {count(found)}{few}",
+    )
+
+
+def correlation(x: np.ndarray, found: Mapping[str, Differences], sense: int, what: str) -> Outcome | None:
+    """Return Spearman's rank correlation of `x` (T,) with a difference; None below five targets or for a constant.
+
+    p: permutations of the pairing, all of them or 9 999 seeded ones. Interval: Fisher's z with the error of Bonett and
+    Wright (2000). With three or more seeds there is a t-interval over the seeds' correlations, too.
+    """
+    y, per_seed = values(found)
+    if len(x) < CORRELATED or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    rho, centred = spearman(x, y), rankdata(y) - (len(y) + 1) / 2
+    test = permutation_test(
+        (rankdata(x),),
+        lambda ranks, axis=-1: (ranks * centred).sum(axis),
+        permutation_type="pairings",
+        rng=np.random.default_rng(derive_seed("claims", what)),
+    )
+    with np.errstate(divide="ignore"):  # a perfect correlation
+        z = np.arctanh(rho)
+    error = np.sqrt((1 + rho**2 / 2) / (len(x) - 3))
+    low, high = (float(np.tanh(z + side * NORMAL * error)) for side in (-1, 1))
+    over_seeds = seed_interval(np.array([spearman(x, each) for each in per_seed]))
+    return Outcome(
+        effect=rho,
+        low=low,
+        high=high,
+        p=float(test.pvalue),
+        n=len(x),
+        unit="targets",
+        speaks=speaks(rho, sense),
+        decisive=excludes_zero(rho, [(low, high), over_seeds]),
+        detail=f"{what}: rank correlation {rho:+.2f} [{low:+.2f}, {high:+.2f}] over {count(x)}",
+    )
+
+
+def count(targets: Sized) -> str:
+    """Return how many targets these are, in words."""
+    return f"{len(targets)} target{'' if len(targets) == 1 else 's'}"
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the rank correlation; 0 where all values of one are equal."""
+    return 0.0 if np.ptp(x) == 0 or np.ptp(y) == 0 else float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def rule_of_thumb(
+    effects: Mapping[str, Differences], applies: Collection[str], sense: int, rule: str
+) -> Outcome | None:
+    """Return whether merging does what a rule foretells; None with fewer than three targets on either side of it.
+
+    The rule holds if merging has this sign on the targets that it applies to *and* more so than elsewhere (Welch's t):
+    of both p the larger one counts. It is contradicted if merging has the other sign there.
+    """
+    inside = {t: found for t, found in effects.items() if t in applies}
+    outside = {t: found for t, found in effects.items() if t not in applies}
+    if min(len(inside), len(outside)) < SIDE:
+        return None
+    here, elsewhere = values(inside)[0], values(outside)[0]
+    outcome = mean_over_targets(inside, sense, f"merging where {rule}")
+    outcome = replace(outcome, detail=f"{outcome.detail}, {100 * elsewhere.mean():+.1f} points elsewhere")
+    if outcome.speaks != SUPPORTED:
+        return outcome
+    welch = float(np.nan_to_num(ttest_ind(here, elsewhere, equal_var=False).pvalue, nan=1.0))
+    return replace(outcome, p=max(outcome.p, welch if (here.mean() - elsewhere.mean()) * sense > 0 else 1.0))

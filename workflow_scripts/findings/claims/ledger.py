@@ -1,0 +1,64 @@
+"""The ledger: every claim with what the run says of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from workflow_scripts.findings.claims import choosing_sources, merge_methods, merging_pays, rules_of_thumb
+from workflow_scripts.findings.claims.evidence import Evidence
+from workflow_scripts.findings.claims.outcome import Outcome
+from workflow_scripts.statistics.verdicts import BENJAMINI_HOCHBERG, LEVEL, UNDECIDED, adjusted
+
+CLAIMS = Path(__file__).with_name("claims.yaml")
+MODULES = {m.__name__.rsplit(".", 1)[1]: m for m in (choosing_sources, merge_methods, merging_pays, rules_of_thumb)}
+NOT_TESTED = "not tested in this run"
+COLUMNS = ("claim", "statement", "verdict", "effect", "low", "high", "n", "unit", "detail")
+
+
+def read_claims() -> list[dict[str, str]]:
+    """Return the claims, in order."""
+    return yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
+
+
+def check_claims(evidence: Evidence) -> pd.DataFrame:
+    """Return the ledger of a run, one row per claim.
+
+    The p of all claims that the run can test are corrected together (Benjamini and Hochberg). One seed decides none.
+    """
+    claims = read_claims()
+    outcomes = [_test(claim["test"])(evidence) for claim in claims]
+    corrected = adjusted([np.nan if outcome is None else outcome.p for outcome in outcomes], BENJAMINI_HOCHBERG)
+    one_seed = evidence.results.one_seed
+    rows = [
+        {"claim": claim["claim"], "statement": claim["statement"], **_said(claim, outcome, p, one_seed)}
+        for claim, outcome, p in zip(claims, outcomes, corrected, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"n": "Int64"})
+
+
+def _test(name: str) -> Any:
+    module, function = name.split(".")
+    return getattr(MODULES[module], function)
+
+
+def _said(claim: Mapping[str, str], outcome: Outcome | None, p: float, one_seed: bool) -> dict[str, Any]:
+    if outcome is None:
+        return {"verdict": NOT_TESTED, "detail": f"needs {claim['needs']}"}
+    detail = f"{outcome.detail}; p = {outcome.p:.2g}, corrected {p:.2g}{' (one seed: descriptive)' if one_seed else ''}"
+    return {
+        "verdict": outcome.speaks if p <= LEVEL and outcome.decisive and not one_seed else UNDECIDED,
+        **{k: getattr(outcome, k) for k in ("effect", "low", "high", "n", "unit")},
+        "detail": detail,
+    }
+
+
+def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the ledger as the report shows it."""
+    return [
+        {"claim": row["statement"], "verdict": f"**{row['verdict']}**", "what the run says": row["detail"]}
+        for row in ledger.to_dict("records")
+    ]

@@ -1,0 +1,50 @@
+"""Ways of deciding whether to merge; all but the predictor read validation data only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from workflow_scripts.findings.older_study import STRONG_SOURCE, ZS_SELF
+from workflow_scripts.findings.predictor.options import LABELLED, Choice, Option
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A rule that picks an option from a choice and the validation accuracies ``self`` and ``best`` (zero-shot)."""
+
+    description: str
+    pick: Callable[[Choice, Mapping[str, float]], Option]
+
+
+def policies(tier: str) -> dict[str, Policy]:
+    """Return the policies that a tier's supervision allows."""
+    found = {
+        "never merge": Policy("the best single source", lambda c, _: c.single),
+        "always merge": Policy("the merge that is best on the other targets' validation data", lambda c, _: _recipe(c)),
+    }
+    if tier not in LABELLED:
+        found["best elsewhere"] = Policy(
+            "whatever is best on the other targets' validation data: the advice without labels", lambda c, _: c.chosen
+        )
+        return found
+    found["pilot merge"] = Policy(
+        "the merge of `always merge`, if it beats the best single source on the target's validation data",
+        lambda c, _: _recipe(c) if c.scores[_recipe(c).key] > c.scores[c.single.key] else c.single,
+    )
+    found["best on validation"] = Policy(
+        "all merges are made, and what is best on the target's validation data is taken: the advice with labels",
+        lambda c, _: c.chosen,
+    )
+    found[f"best source > {STRONG_SOURCE}"] = Policy(
+        f"no merge where the best single source exceeds {STRONG_SOURCE} on validation data, else as `always merge`",
+        lambda c, level: c.single if level["best"] > STRONG_SOURCE else _recipe(c),
+    )
+    if tier == "labelled training":
+        found[f"ZS/self < {ZS_SELF}"] = Policy(
+            f"as `always merge` where best zero-shot / self is below {ZS_SELF} on validation data, else no merge",
+            lambda c, level: _recipe(c) if level["best"] < ZS_SELF * level["self"] else c.single,
+        )
+    return found
+
+
+def _recipe(choice: Choice) -> Option:
+    return choice.recipe or choice.single

@@ -1,0 +1,97 @@
+"""What an older study reported beside what this run finds, quantity by quantity."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from workflow_scripts.results.run_results import Results
+
+COLUMNS = ["quantity", "target", "method", "older_study", "this_run", "low", "high", "difference", "targets", "note"]
+METHODS = ("similarity", "average")  # the older study's merges
+ZERO_SHOT = "best_zero_shot"
+NO_EXPERIMENT = "this run has no such experiment"
+NO_TARGET = "not a target of this run"
+
+
+def reference_comparison(results: Results, reference: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row per reported quantity.
+
+    Parameters
+    ----------
+    results : Results
+    reference : mapping
+        The content of a file in ``findings/reference``.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`: ``older_study`` and ``this_run`` are the two values (empty where the run cannot tell, and
+        ``note`` says why), ``low`` and ``high`` the 95 % interval of an accuracy of this run, ``difference`` this run −
+        older study, ``targets`` the number of targets that this run's value is a mean over.
+    """
+    rows = pd.DataFrame(_rows(results, reference), columns=COLUMNS)
+    rows["difference"] = rows["this_run"] - rows["older_study"]
+    return rows
+
+
+def experiment_of(results: Results, method: str, wanted: Mapping[str, Any]) -> str | None:
+    """Return the run's experiment that merges with `method` what the settings in `wanted` choose, or None."""
+    settings = {"method": method, **wanted}
+    return next((n for n, e in results.experiments.items() if all(e[k] == v for k, v in settings.items())), None)
+
+
+def _rows(results: Results, reference: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    merges = {m: _merges(results, experiment_of(results, m, reference["experiment"])) for m in METHODS}
+    own, zero_shot = results.baseline("self"), results.baseline(ZERO_SHOT)
+    accuracies = {"self": own, ZERO_SHOT: zero_shot, **merges}
+    for name, value in reference["mean_accuracy"].items():
+        kind = (
+            {"quantity": "mean accuracy of merges", "method": name} if name in METHODS else {"quantity": f"mean {name}"}
+        )
+        yield {**kind, "older_study": value, **_mean(accuracies[name])}
+    yield {
+        "quantity": "share of targets where the better merge beats zero-shot (chosen on test data)",
+        "method": " or ".join(METHODS),
+        "older_study": reference["improved"] / reference["targets"],
+        **_improved(merges, zero_shot),
+    }
+    for target, (method, value) in reference["difference"].items():
+        found = _of_target(merges[method], target)
+        if "this_run" in found:
+            found = {"this_run": found["this_run"] - zero_shot.loc[target, "accuracy"]}
+        yield {"quantity": "merge − zero-shot", "target": target, "method": method, "older_study": value, **found}
+    for target, value in reference["best_zero_shot"].items():
+        yield {"quantity": ZERO_SHOT, "target": target, "older_study": value, **_of_target(zero_shot, target)}
+    for target, value in reference["zero_shot_to_self"].items():
+        found = _of_target(zero_shot, target)
+        if "this_run" in found:
+            found = {"this_run": found["this_run"] / own.loc[target, "accuracy"]}
+        yield {"quantity": "zero-shot / self", "target": target, "older_study": value, **found}
+
+
+def _merges(results: Results, experiment: str | None) -> pd.DataFrame | None:
+    return None if experiment is None else results.of_experiment(experiment)
+
+
+def _mean(rows: pd.DataFrame | None) -> dict[str, Any]:
+    if rows is None:
+        return {"note": NO_EXPERIMENT}
+    return {"this_run": rows["accuracy"].mean(), "targets": len(rows)}
+
+
+def _improved(merges: Mapping[str, pd.DataFrame | None], zero_shot: pd.DataFrame) -> dict[str, Any]:
+    found = [rows["accuracy"] for rows in merges.values() if rows is not None]
+    if len(found) < len(merges):
+        return {"note": NO_EXPERIMENT}
+    better = pd.concat(found, axis=1).max(axis=1)
+    return {"this_run": float((better > zero_shot["accuracy"].reindex(better.index)).mean()), "targets": len(better)}
+
+
+def _of_target(rows: pd.DataFrame | None, target: str) -> dict[str, Any]:
+    if rows is None:
+        return {"note": NO_EXPERIMENT}
+    if target not in rows.index:
+        return {"note": NO_TARGET}
+    found = rows.loc[target]
+    return {"this_run": found["accuracy"], "low": found["low"], "high": found["high"], "targets": 1}

@@ -1,0 +1,1 @@
+"""One entry point per rule: unpack, call one function, write."""

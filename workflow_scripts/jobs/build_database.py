@@ -1,0 +1,38 @@
+"""The run's results as one SQLite file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.job import run_job
+from workflow_scripts.results import tables
+from workflow_scripts.results.database import build_database
+from workflow_scripts.results.run_results import read_results
+
+
+def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
+    """Write the database."""
+    results = read_results(inputs, settings)
+    models, merges = (list(map(tuple, settings[key])) for key in ("models", "merges"))
+    digests = dict(zip(models, map(read_digest, inputs["model_digests"]), strict=True))
+    build_database(
+        outputs["database"],
+        results,
+        tables.merge_details(results),
+        pd.read_csv(inputs["cells"]),
+        {**settings["database"], "digests": digests},
+        {path: _read(path) for path in inputs["sidecars"]},
+        dict(zip(models, map(_read, inputs["trainings"]), strict=True)),
+        dict(zip(merges, map(_read, inputs["facts"]), strict=True)),
+    )
+
+
+def _read(path: str) -> dict[str, Any]:
+    return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+if "snakemake" in globals():
+    run_job(main, globals()["snakemake"])

@@ -1,0 +1,80 @@
+"""Selection diagnostics: do the selectors find the sources that transfer."""
+
+import plotly.graph_objects as go
+
+from workflow_scripts.report.html import plotting
+from workflow_scripts.report.html.blocks import Block, Plot, Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.report.html.run_data import RunData
+from workflow_scripts.report.html.text import percent
+from workflow_scripts.results.selection_diagnostics import selector_overview
+
+
+def section(data: RunData) -> Section:
+    """Return the section on what the selectors picked."""
+    rows = selector_overview(data.diagnostics)
+    names = selection_names(rows)
+    observed: dict[str, float] = next((s["observed_share"] for s in data.sidecars if "observed_share" in s), {})
+    blocks: list[Block] = [_plot(rows, names), _table(rows, names)]
+    if observed:
+        low = min(observed, key=lambda name: observed[name])
+        blocks.append(
+            Prose(
+                f"URIEL’s typological features are partly guessed: the share of observed ones is lowest for {low} "
+                f"({observed[low]:.2f}) and {sum(observed.values()) / len(observed):.2f} on average."
+            )
+        )
+    return Section("selection", "Do the selectors find the right sources?", blocks)
+
+
+def selection_names(rows: list[dict]) -> list[str]:
+    """Return a name for each way of selecting, of what differs between them."""
+    varying = [k for k in ("selector", "k") if len({row[k] for row in rows}) > 1]
+    return [" · ".join([row["similarity"], *(f"k={row[k]}" if k == "k" else row[k] for k in varying)]) for row in rows]
+
+
+def _plot(rows: list[dict], names: list[str]) -> Plot:
+    order = names[::-1]
+    parts = (("chosen", "transfer", 0, "circle"), ("best possible (oracle)", "best possible", 1, "diamond-open"))
+    traces = [
+        go.Scatter(
+            x=[100 * row[key] for row in rows],
+            y=names,
+            name=title,
+            mode="markers",
+            marker={"size": 12, "symbol": symbol, "color": plotting.PALETTE[colour], "line": {"width": 2}},
+            hovertemplate=f"<b>%{{y}}</b><br>{title}: %{{x:.1f}} %<extra></extra>",
+        )
+        for title, key, colour, symbol in parts
+    ]
+    figure = plotting.figure(
+        traces,
+        max(220, 38 * len(names) + 120),
+        xaxis={"title": "mean zero-shot accuracy, %"},
+        yaxis=plotting.category_axis(order),
+    )
+    best, worst = rows[0], rows[-1]
+    return Plot(
+        "selectors", "How well the chosen sources transfer",
+        "Mean over targets of the zero-shot accuracy of the chosen sources; the diamond is that of the as "
+        "many best ones, picked on the test data.",
+        f"Dot plot of {len(rows)} ways of selecting. {names[0]} picks sources with {percent(best['transfer'])} on "
+        f"average, {names[-1]} {percent(worst['transfer'])}; the best possible is {percent(best['best possible'])}.",
+        figure,
+    )  # fmt: skip
+
+
+def _table(rows: list[dict], names: list[str]) -> Table:
+    heads = ["selection", "supervision", "mean rank (chance)", "among the best k", "mean transfer", "best k (oracle)"]
+    cells = [
+        [
+            text_cell(name),
+            text_cell(row["supervision"]),
+            number_cell(f"{row['mean rank']:.1f} ({row['chance']:.1f})", row["mean rank"]),
+            number_cell(percent(row["overlap"], 0), row["overlap"]),
+            number_cell(percent(row["transfer"]), row["transfer"]),
+            number_cell(percent(row["best possible"]), row["best possible"]),
+        ]
+        for name, row in zip(names, rows, strict=True)
+    ]
+    caption = "Ranks by zero-shot accuracy on the target’s test data, 1 = best: near chance, a selector finds nothing."
+    return Table(caption, heads, cells, filtered=len(cells) > 8)

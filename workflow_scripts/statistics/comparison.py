@@ -1,0 +1,232 @@
+"""The run's comparisons as a table: effects, intervals, tests, corrections, verdicts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.core.json_values import for_json
+from workflow_scripts.results.items import read_items
+from workflow_scripts.results.run_results import Results
+from workflow_scripts.statistics.across_targets import compare_across
+from workflow_scripts.statistics.best_of import BestOf, best_of
+from workflow_scripts.statistics.contrasts import (
+    EXPLORATORY,
+    PRIMARY,
+    Contrast,
+    contenders,
+    exploratory_contrasts,
+    primary_contrasts,
+)
+from workflow_scripts.statistics.differences import Differences, paired_differences, shared_clusters
+from workflow_scripts.statistics.draws import DRAWS
+from workflow_scripts.statistics.one_target import Estimate, compare_on_target
+from workflow_scripts.statistics.verdicts import (
+    BENJAMINI_HOCHBERG,
+    HOLM,
+    LEVEL,
+    adjusted,
+    chance_band,
+    minimal_effect,
+    seed_interval,
+    smallest_p,
+    verdict,
+)
+
+Row = dict[str, Any]
+ACROSS, TARGET, ORACLE = "across targets", "target", "oracle"
+COLUMNS = (
+    "family", "tier", "contrast", "experiment", "system", "baseline", "scope", "target", "seeds", "targets", "n",
+    "clusters", "effect", "low", "high", "p", "p_adjusted", "correction", "test", "mde", "family_low", "family_high",
+    "seed_low", "seed_high", "improved", "hurt", "improved_chance_low", "improved_chance_high", "verdict",
+)  # fmt: skip
+
+
+class Comparisons:
+    """Paired differences of contrasts on every target of a run.
+
+    Parameters
+    ----------
+    contrasts : sequence of Contrast
+    paths : mapping
+        Target → its items.
+    languages : mapping
+        Target → its row of the locale table; an unknown family is a family by itself.
+    """
+
+    def __init__(
+        self, contrasts: Sequence[Contrast], paths: Mapping[str, str | Path], languages: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self.contrasts = contrasts
+        self.families = {t: t if languages[t]["family"] == "unknown" else languages[t]["family"] for t in paths}
+        self.columns: dict[str, list[int]] = {}
+        self.found: dict[str, Differences] = {}
+        for target, path in paths.items():
+            columns = [i for i, contrast in enumerate(contrasts) if target in contrast.pairs]
+            pairs = [contrasts[i].pairs[target] for i in columns]
+            items = read_items(path, {system for pair in pairs for _, system in pair})
+            self.columns[target] = columns
+            self.found[target] = paired_differences(items, pairs)
+
+    def differences(self, contrasts: Sequence[int], targets: Sequence[str]) -> dict[str, Differences]:
+        """Return the differences of some contrasts, which must have these targets."""
+        return {t: self.found[t].of([self.columns[t].index(i) for i in contrasts]) for t in targets}
+
+    def rows(self) -> list[Row]:
+        """Return the rows of all contrasts, without corrections."""
+        across = [row for group in self._groups() for row in self._across(*group)]
+        across.sort(key=lambda row: row["place"])
+        return [*across, *(row for target in self.found for row in self._on_target(target))]
+
+    def _groups(self) -> list[tuple[list[int], list[str]]]:
+        """Return the contrasts that have the same targets, with these."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for i, contrast in enumerate(self.contrasts):
+            groups.setdefault(tuple(t for t in self.found if t in contrast.pairs), []).append(i)
+        return [(contrasts, list(targets)) for targets, contrasts in groups.items()]
+
+    def _across(self, contrasts: list[int], targets: list[str]) -> list[Row]:
+        found = self.differences(contrasts, targets)
+        estimates, by_family = compare_across(found, [self.families[t] for t in targets])
+        means = np.array([f.means for f in found.values()])
+        seeds = np.array([f.seeds for f in found.values()]).mean(0)
+        sizes = {"n": sum(f.n for f in found.values()), "clusters": count_clusters(found), "targets": len(targets)}
+        return [
+            self._row(i, estimates[place], seeds[place], len(targets))
+            | {"scope": ACROSS, "family_low": by_family[place][0], "family_high": by_family[place][1], **sizes}
+            | counts(means[:, place])
+            for place, i in enumerate(contrasts)
+        ]
+
+    def _on_target(self, target: str) -> list[Row]:
+        contrasts = [i for i in self.columns[target] if self.contrasts[i].each_target]
+        found = self.differences(contrasts, [target])[target]
+        sizes = {"n": found.n, "clusters": len(found.clusters), "targets": 1}
+        return [
+            self._row(i, estimate, found.seeds[place], len(found.clusters))
+            | {"scope": TARGET, "target": target, **sizes}
+            for place, (i, estimate) in enumerate(zip(contrasts, compare_on_target(found), strict=True))
+        ]
+
+    def _row(self, place: int, estimate: Estimate, seeds: np.ndarray, units: int) -> Row:
+        contrast = self.contrasts[place]
+        low, high = seed_interval(seeds)
+        return {
+            "place": place, "family": contrast.family, "tier": contrast.tier, "contrast": contrast.name,
+            "experiment": contrast.experiment, "system": contrast.system, "baseline": contrast.baseline,
+            "seeds": len(seeds), "effect": estimate.effect, "low": estimate.low, "high": estimate.high, "p": estimate.p,
+            "test": estimate.test, "mde": minimal_effect(estimate.error, units), "seed_low": low, "seed_high": high,
+        }  # fmt: skip
+
+
+def count_clusters(targets: Mapping[str, Differences]) -> int:
+    """Return the number of distinct clusters of several targets."""
+    return len({name for found in targets.values() for name in found.clusters})
+
+
+def counts(means: np.ndarray) -> Row:
+    """Return how many targets improved and were hurt, and the band of improved targets by chance."""
+    low, high = chance_band(means > 0, means < 0)
+    return {
+        "improved": int((means > 0).sum()),
+        "hurt": int((means < 0).sum()),
+        "improved_chance_low": low,
+        "improved_chance_high": high,
+    }
+
+
+def judged(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the table of comparisons: p adjusted within each family, and verdicts.
+
+    Holm over the primary family; Benjamini and Hochberg over the exploratory comparisons across targets, and over those
+    of single targets.
+    """
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    table["correction"] = np.where(table["family"] == PRIMARY, HOLM, BENJAMINI_HOCHBERG)
+    for _, group in table.groupby(["family", "scope"]):
+        table.loc[group.index, "p_adjusted"] = adjusted(group["p"], group["correction"].iloc[0])
+    size = int((table["family"] == PRIMARY).sum())
+    table["verdict"] = [_verdict(row, size) for row in table.to_dict("records")]
+    table["target"] = table["target"].fillna("")
+    return table.astype(dict.fromkeys(("improved", "hurt", "improved_chance_low", "improved_chance_high"), "Int64"))
+
+
+def _verdict(row: Mapping[str, Any], size: int) -> str:
+    level = LEVEL / size if row["family"] == PRIMARY else LEVEL
+    too_few = row["scope"] == ACROSS and smallest_p(row["targets"]) > level
+    intervals = [(row["low"], row["high"]), (row["seed_low"], row["seed_high"])]
+    return verdict(row["effect"], intervals, row["p_adjusted"], row["seeds"], too_few)
+
+
+def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return all comparisons of a run as a table, and what else is to be known about them.
+
+    Parameters
+    ----------
+    results : Results
+    paths : mapping
+        Target → its items.
+    """
+    primary, missing = primary_contrasts(results)
+    comparisons = Comparisons([*primary, *exploratory_contrasts(results)], paths, results.languages)
+    rows = comparisons.rows()
+    competing = contenders(results)
+    best = _best_on_test(comparisons, competing)
+    table = judged([*rows, *([_oracle_row(*best)] if best else [])])
+    across = table[table["scope"] == ACROSS]
+    return table, {
+        "level": LEVEL,
+        "draws": DRAWS,
+        "targets": len(paths),
+        "seeds": len(results.settings["seeds"]),
+        "shared_clusters": shared_clusters(comparisons.found),
+        "primary": records(across[across["family"] == PRIMARY]),
+        "not_formed": missing,
+        "exploratory": {"across targets": int((across["family"] == EXPLORATORY).sum()),
+                        "target": int((table["scope"] == TARGET).sum())},
+        "best_on_test": _oracle_facts(best[0], competing) if best else None,
+    }  # fmt: skip
+
+
+def _best_on_test(comparisons: Comparisons, names: Sequence[str]) -> tuple[BestOf, dict[str, Differences]] | None:
+    """Return the comparison of the merge that is best on test data, and what it is made of; None without contenders."""
+    wanted = [
+        i
+        for i, contrast in enumerate(comparisons.contrasts)
+        if contrast.experiment in names and contrast.baseline == "best_zero_shot_val"
+    ]
+    found: dict[str, Differences] = {}
+    for target, columns in comparisons.columns.items():
+        if chosen := [i for i in wanted if i in columns]:
+            found |= comparisons.differences(chosen, [target])
+    return (best_of(found), found) if found else None
+
+
+def _oracle_row(best: BestOf, found: Mapping[str, Differences]) -> Row:
+    estimate, (low, high) = best.estimate, best.band
+    return {
+        "family": EXPLORATORY, "tier": ORACLE, "contrast": "best merge on test − best_zero_shot_val",
+        "experiment": "chosen on test", "system": "merge", "baseline": "best_zero_shot_val", "scope": ACROSS,
+        "seeds": next(iter(found.values())).seeds.shape[1], "targets": len(found),
+        "n": sum(f.n for f in found.values()), "clusters": count_clusters(found), "effect": estimate.effect,
+        "low": estimate.low, "high": estimate.high, "p": estimate.p, "test": estimate.test, "improved": best.improved,
+        "hurt": best.hurt, "improved_chance_low": low, "improved_chance_high": high,
+    }  # fmt: skip
+
+
+def _oracle_facts(best: BestOf, names: Sequence[str]) -> Row:
+    return {
+        "merges": len(names),
+        "effect": best.estimate.effect,
+        "chance": best.chance,
+        "improved": best.improved,
+        "hurt": best.hurt,
+        "improved_by_chance": list(best.band),
+    }
+
+
+def records(table: pd.DataFrame) -> list[Row]:
+    """Return a table's rows for JSON: what is not known is None."""
+    return list(for_json(table.to_dict("records")))

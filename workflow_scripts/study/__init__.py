@@ -1,0 +1,1 @@
+"""The config, the experiments, and what each job needs and is told."""

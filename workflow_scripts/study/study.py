@@ -1,0 +1,215 @@
+"""A run, checked as a whole before the DAG is built: everything that can be known to be wrong is said here."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from workflow_scripts.core import registry
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.paths import Paths, run_paths
+from workflow_scripts.core.signatures import parameters
+from workflow_scripts.core.validation import describe
+from workflow_scripts.languages.locales import Locale, UnknownLocaleError, get_locale
+from workflow_scripts.merging.method import load_method
+from workflow_scripts.selection.baselines import baseline_names
+from workflow_scripts.selection.plan import TIERS, selection_tier
+from workflow_scripts.study.config import Run
+from workflow_scripts.study.experiments import ExperimentSpec, expand, measure_of
+
+COSINES = "TASK_VECTOR_COSINE"  # the similarity type that compatibility weighting reads
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked run.
+
+    Attributes
+    ----------
+    run : Run
+    paths : Paths
+    labels : list of str
+    experiments : dict of str to ExperimentSpec
+    measures : dict of str to (str, dict)
+        Similarity types in use: their measure and all its parameters.
+    languages : dict of str to dict
+        Per locale its row of the locale table; locales that nobody describes have ``unknown`` fields.
+    """
+
+    run: Run
+    paths: Paths
+    labels: list[str]
+    experiments: dict[str, ExperimentSpec]
+    measures: dict[str, tuple[str, dict[str, Any]]]
+    languages: dict[str, dict[str, Any]]
+
+    @property
+    def provider(self) -> Any:
+        """The data provider's module."""
+        return registry.load("data provider", self.run.data.provider)
+
+    @property
+    def targets(self) -> list[str]:
+        """The locales that an experiment has as its target, in the run's order."""
+        return [t for t in self.run.locales if any(t in spec.targets for spec in self.experiments.values())]
+
+    @property
+    def merged_baselines(self) -> list[str]:
+        """The names of the baselines that are merges; soups of seeds belong to the first seed only."""
+        return baseline_names(self.run.baselines, self.run.seeds, list(map(self.sources_of, self.experiments.values())))
+
+    def sources_of(self, spec: ExperimentSpec) -> int:
+        """Return an experiment's number of sources; `all` are all locales but the target."""
+        wanted = spec.settings["num_languages"]
+        return len(self.run.locales) - 1 if wanted == "all" else int(wanted)
+
+
+def load_study(config: Mapping[str, Any]) -> Study:
+    """Check a config and return the study.
+
+    Raises
+    ------
+    XlmergeError
+        With one line per problem.
+    """
+    try:
+        run = Run(**config)
+    except ValidationError as error:
+        raise XlmergeError(f"the config is not valid:\n  {describe(error, Run)}") from None
+    provider = registry.load("data provider", run.data.provider)
+    provider.check(run.data, run.locales)
+    labels = run.labels or provider.labels(run.data, run.locales)
+    provider.check_labels(run.data, labels)
+    _check_model("base", run.base.name, registry.names("encoder"))
+    for locale, seed in itertools.product(run.models, run.seeds):
+        _check_model(f"models.{locale}", own_model(run, locale, seed), [])
+    experiments = expand(run)
+    for name, spec in experiments.items():
+        _check_candidates(name, spec, run)
+    measures = _measures(run, experiments)
+    languages = _languages(run, measures)
+    for name, spec in experiments.items():
+        _check_method(name, spec, languages)
+        _check_supervision(name, spec, measures)
+    return Study(run, run_paths(run.run), labels, experiments, measures, languages)
+
+
+def own_model(run: Run, locale: str, seed: int) -> str:
+    """Return the folder or hub id of a user's own model of a locale."""
+    return run.models[locale].replace("{seed}", str(seed))
+
+
+def _check_model(key: str, name: str, built_in: Sequence[str]) -> None:
+    """Accept a built-in encoder, a checkpoint folder, or what looks like a hub id."""
+    if name in built_in:
+        return
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise XlmergeError(f"{key}: {name!r} is a folder without a config.json")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        others = f", or one of: {', '.join(built_in)}" if built_in else ""
+        raise XlmergeError(f"{key}: there is no folder {name!r}; give an existing one, a hub id{others}")
+
+
+def checkpoint_files(name: str) -> list[str]:
+    """Return the files of a model that is a local folder; an edit to them makes what is made of it stale."""
+    folder = Path(name).expanduser()
+    if name in registry.names("encoder") or not folder.is_dir():
+        return []
+    return sorted(str(p) for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".bin", ".model", ".txt"})
+
+
+def _check_candidates(name: str, spec: ExperimentSpec, run: Run) -> None:
+    k, include = spec.settings["num_languages"], spec.settings["include_target"]
+    candidates = len(run.locales) if include else len(run.locales) - 1
+    if k != "all" and k > candidates:
+        raise XlmergeError(
+            f"experiment {name}: num_languages is {k}, but a target has only {candidates} candidate sources "
+            f"({len(run.locales)} locales{'' if include else ', the target left out'}); "
+            "use less or `num_languages: all`"
+        )
+
+
+def _check_method(name: str, spec: ExperimentSpec, languages: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise an `XlmergeError` if a method takes another number of sources, or cannot group them."""
+    settings, module = spec.settings, registry.load("merge method", spec.settings["method"])
+    wanted, k = getattr(module, "SOURCES", None), settings["num_languages"]
+    if wanted is not None and k not in {wanted, "all"}:
+        raise XlmergeError(f"experiment {name}: {settings['method']} merges exactly {wanted} sources, not {k}")
+    if not getattr(module, "NEEDS_GROUPS", False):
+        return
+    by = settings["method_parameters"]["by"]
+    unknown = [locale for locale, row in languages.items() if row[by] == "unknown"]
+    if unknown:
+        raise XlmergeError(f"experiment {name}: the {by} of {unknown[0]} is not known; say it under `languages:`")
+
+
+def _check_supervision(name: str, spec: ExperimentSpec, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Raise an `XlmergeError` if an experiment sees more of the target than its block allows."""
+    settings = spec.settings
+    measure = registry.load("similarity measure", measures[settings["similarity_type"]][0]).SUPERVISION
+    method = load_method(settings["method"], settings["method_parameters"]).supervision
+    found = max(selection_tier(settings, measure), method, key=TIERS.index)
+    for allowed in spec.allowed:
+        if TIERS.index(found) > TIERS.index(allowed):
+            parts = {
+                f"similarity {settings['similarity_type']}": measure,
+                f"selector {settings['selector']}": registry.load("selector", settings["selector"]).SUPERVISION,
+                f"method {settings['method']}": method,
+                "include_target": "labelled training" if settings["include_target"] else "none",
+            }
+            guilty = ", ".join(f"{part} ({tier})" for part, tier in parts.items() if tier == found)
+            raise XlmergeError(
+                f"experiment {name} needs supervision {found!r} but its block allows {allowed!r}: because of {guilty}"
+            )
+
+
+def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, tuple[str, dict[str, Any]]]:
+    found = {}
+    used = {spec.settings["similarity_type"] for spec in experiments.values()}
+    used |= {COSINES} if any(spec.settings["compatibility"] for spec in experiments.values()) else set()
+    for name in sorted(used | set(run.similarity)):
+        measure, given = measure_of(run, name)
+        try:
+            fewest = getattr(registry.load("similarity measure", measure), "FEWEST_LOCALES", 2)
+            found[name] = (measure.lower(), parameters("similarity measure", measure.lower(), given))
+        except ValidationError as error:
+            raise XlmergeError(f"similarity.{name}: {describe(error)}") from None
+        if name in used and len(run.locales) < fewest:
+            raise XlmergeError(f"similarity {name} needs {fewest} or more locales, this run has {len(run.locales)}")
+    return {name: found[name] for name in sorted(used)}
+
+
+def _languages(run: Run, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    needed = [name for name, (measure, _) in measures.items() if _needs_languages(measure)]
+    found = {}
+    for locale in run.locales:
+        try:
+            found[locale] = _language(run, locale)
+        except UnknownLocaleError as error:
+            if needed:
+                raise XlmergeError(
+                    f"similarity {needed[0]} needs language codes: {error}, or describe it under `languages:`"
+                ) from None
+            found[locale] = {"locale": locale, "language": locale, "resource_level": "unknown"} | dict.fromkeys(
+                ("family", "genus", "script", "region"), "unknown"
+            )
+    return found
+
+
+def _needs_languages(measure: str) -> bool:
+    return "languages" in registry.load("similarity measure", measure).NEEDS
+
+
+def _language(run: Run, locale: str) -> dict[str, Any]:
+    """Return the row of a locale: from the config's `languages:`, else from the table."""
+    own = run.languages.get(locale)
+    if own is None:
+        row = get_locale(locale)
+    else:
+        row = Locale(locale=locale, **{**own.model_dump(), "uriel_family": own.uriel_family or own.uriel})
+    return {**asdict(row), "resource_level": row.resource_level}
