@@ -41,7 +41,7 @@ def test_every_room_has_a_floor():
     assert [p.name for p in ROOT.glob("*.py")] == ["__init__.py"]
 
 
-@pytest.mark.parametrize("room", FLOOR)
+@pytest.mark.parametrize("room", sorted(FLOOR))
 def test_imports_go_down(room):
     upwards = {
         f"{file.relative_to(ROOT)} imports {name}"
