@@ -15,8 +15,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = """# The config
 
 Generated from `workflow_scripts/study/config.py` by `make docs`; do not edit. Unknown keys are errors. A file given
-with `--configfile` is used alone: `config.yaml` is read only when none is given. For completion and checks in an editor,
-put `# yaml-language-server: $schema=docs/config.schema.json` at the top of your file.
+with `--configfile` is used alone: `config.yaml` is read only when none is given. For completion and checks in an
+editor, put `# yaml-language-server: $schema=docs/config.schema.json` at the top of your file.
 """
 
 
