@@ -1,5 +1,5 @@
 # make demo: install into .venv, run the default study, say where the report is. make test: prove that it all works.
-# make plan CONFIG=my_study.yaml: what the next run would do and take (GPUS="4 8", GPU_SPEED=0.4: docs/costs.md). make recommend TARGET=th-TH: what a finished run says about it.
+# make plan CONFIG=my_study.yaml: what the next run would do and take (GPUS="4 8", GPU_SPEED=0.4: docs/how-to/costs.md). make recommend TARGET=th-TH: what a finished run says about it.
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -37,7 +37,7 @@ lint: install-dev
 	$(BIN)/snakemake --lint --configfile presets/tiny.yaml
 
 docs: install
-	$(BIN)/python -m workflow_scripts.cli.generate_docs
+	$(BIN)/python -m docs.generate
 
 install: $(VENV)/.installed
 

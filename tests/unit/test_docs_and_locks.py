@@ -7,8 +7,8 @@ import tomllib
 
 import yaml
 
+from docs.generate import config_markdown, config_schema
 from tests.conftest import ROOT
-from workflow_scripts.cli.generate_docs import config_markdown, config_schema
 from workflow_scripts.study.study import load_study
 
 
@@ -24,8 +24,8 @@ def canonical(name: str) -> str:
 
 def test_config_documentation_is_up_to_date() -> None:
     remedy = "run `make docs` and commit"
-    assert (ROOT / "docs/config.md").read_text(encoding="utf-8") == config_markdown(), remedy
-    assert (ROOT / "docs/config.schema.json").read_text(encoding="utf-8") == config_schema(), remedy
+    assert (ROOT / "docs/reference/config.md").read_text(encoding="utf-8") == config_markdown(), remedy
+    assert (ROOT / "docs/reference/config.schema.json").read_text(encoding="utf-8") == config_schema(), remedy
 
 
 def test_every_option_has_a_description() -> None:

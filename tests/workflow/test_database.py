@@ -12,7 +12,7 @@ from tests.conftest import ROOT, preset, snakemake, succeeded
 from workflow_scripts.cli.recommend import main as recommend
 
 LOCALES = preset("tiny")["locales"]
-QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/database.md").read_text(encoding="utf-8"), re.S)
+QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/reference/database.md").read_text(encoding="utf-8"), re.S)
 
 
 def query(database: Path, sql: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What each change costs: jobs by rule, and trainings, cells and merges that are computed and not looked up.
 
-docs/reruns.md holds the same table in words.
+docs/how-to/reruns.md holds the same table in words.
 """
 
 import os

@@ -21,7 +21,7 @@ ABOUT = """Merge fine-tuned sequence classifiers (Hugging Face folders, hub ids,
   --mergekit-config FILE --out FOLDER                             (mergekit's YAML instead; --help after it says more)
 """
 MERGEKIT = """Merge as a file of mergekit's says, with mergekit's meaning and defaults: methods, weights, parameters per
-model, filters, gradients, dtypes. What is different is said in docs/merging.md.
+model, filters, gradients, dtypes. What is different is said in docs/how-to/merging.md.
 """
 GROUP = "parameters of the method"
 

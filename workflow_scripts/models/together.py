@@ -49,7 +49,7 @@ def _check_gpus(wanted: int) -> None:
     if 0 < visible < wanted:
         raise XlmergeError(
             f"finetune.gpus is {wanted}, but this job sees {visible}: let a `finetune` job ask for {wanted} "
-            "(docs/cluster.md, several GPUs for one training), or lower `finetune.gpus`"
+            "(docs/how-to/cluster.md, several GPUs for one training), or lower `finetune.gpus`"
         )
 
 

@@ -92,7 +92,7 @@ def _errors(forecasts: Mapping[str, Forecast], models: Mapping[str, Model]) -> s
             checked = model.device.checked
             factors = f"by a factor of {checked.total:g} in total, {checked.worst:g} at worst ({checked.stage})"
             said.append(f"{name.upper()} time {factors}, on {checked.run}")
-    return f"Error of such estimates (docs/costs.md): {'; '.join(said)}." if said else ""
+    return f"Error of such estimates (docs/how-to/costs.md): {'; '.join(said)}." if said else ""
 
 
 def _assumptions(stages: Forecast, model: Model) -> list[str]:

@@ -1,7 +1,7 @@
 """The config's schema: closed pydantic models, read before the DAG is built.
 
-Every option is described here and nowhere else; ``docs/config.md`` and ``docs/config.schema.json`` are
-generated from these models (``python -m workflow_scripts.cli.generate_docs``).
+Every option is described here and nowhere else; the pages of ``docs/reference`` about it and ``config.schema.json`` are
+generated from these models (``make docs``).
 """
 
 from typing import Annotated, Any, Literal, Union
@@ -40,7 +40,7 @@ class Finetune(Closed):
         ge=1,
         description="GPUs that one training takes; they share each batch, so `batch_size` must be a multiple. For "
         "encoders that are too large for one; many small trainings are faster side by side. Without a GPU: processes. "
-        "The jobs must be given as many: docs/cluster.md.",
+        "The jobs must be given as many: docs/how-to/cluster.md.",
     )
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps with a rising learning rate.")
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = Field(

@@ -40,7 +40,7 @@ def recommendations(evidence: Evidence) -> pd.DataFrame:
 
     ``advice``, ``what``, ``alternative`` and everything that they are chosen by come from validation data alone.
     ``expected_accuracy`` and what follows from it come from test data, which the choice has not seen. See
-    docs/recommendations.md for the criteria.
+    docs/explanation/recommendations.md for the criteria.
     """
     rows = []
     for tier in ADVISED:

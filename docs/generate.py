@@ -1,4 +1,4 @@
-"""Writes docs/config.md and docs/config.schema.json from the schema (``make docs``)."""
+"""Writes docs/reference/config.md and docs/reference/config.schema.json from the schema (``make docs``)."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,17 @@ from workflow_scripts.core import registry
 from workflow_scripts.core.signatures import limits, parameter_model, plugin_function, summary
 from workflow_scripts.study import config
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+REFERENCE = Path(__file__).resolve().parent / "reference"
 HEAD = """# The config
 
 Generated from `workflow_scripts/study/config.py` by `make docs`; do not edit. Unknown keys are errors. A file given
 with `--configfile` is used alone: `config.yaml` is read only when none is given. For completion and checks in an
-editor, put `# yaml-language-server: $schema=docs/config.schema.json` at the top of your file.
+editor, put `# yaml-language-server: $schema=docs/reference/config.schema.json` at the top of your file.
 """
 
 
 def config_markdown() -> str:
-    """Return docs/config.md."""
+    """Return docs/reference/config.md."""
     parts = [HEAD, _section("Top level", config.Run)]
     parts += [
         _section(f"`data:` with `provider: {name}`", registry.load("data provider", name).Settings)
@@ -99,14 +99,14 @@ def _default(field: Any) -> str:
 
 
 def config_schema() -> str:
-    """Return docs/config.schema.json."""
+    """Return docs/reference/config.schema.json."""
     return json.dumps(config.Run.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
     """Write both files."""
-    (DOCS / "config.md").write_text(config_markdown(), encoding="utf-8")
-    (DOCS / "config.schema.json").write_text(config_schema(), encoding="utf-8")
+    (REFERENCE / "config.md").write_text(config_markdown(), encoding="utf-8")
+    (REFERENCE / "config.schema.json").write_text(config_schema(), encoding="utf-8")
 
 
 if __name__ == "__main__":
