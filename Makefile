@@ -5,7 +5,7 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo plan recommend test test-rehearsal test-cluster lint docs install install-dev clean
+.PHONY: demo plan recommend test test-all lint docs wheel install install-dev clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -20,14 +20,11 @@ recommend: install
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not rehearsal"
 
-# The 49-locale study with a tiny encoder and a few sentences per locale, about ten minutes on two cores, and a dozen of its
-# locales through Slurm, where that can be had.
-test-rehearsal: install-dev
-	$(BIN)/python -m pytest -m rehearsal tests/workflow tests/cluster
-
-# Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are not there.
-test-cluster: install-dev
+# The rest: the 49-locale study with a tiny encoder and a few sentences per locale, and a real one-node Slurm, which needs root
+# and Debian's slurm-wlm and munge and is skipped with a reason where they are not there.
+test-all: install-dev
 	$(BIN)/python -m pytest -m "not rehearsal" tests/cluster
+	$(BIN)/python -m pytest -m rehearsal tests/workflow tests/cluster
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -39,14 +36,20 @@ lint: install-dev
 docs: install
 	$(BIN)/python -m docs.generate
 
+# An sdist, and a wheel built from it, in dist/.
+wheel: install-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
 install: $(VENV)/.installed
 
 install-dev: $(VENV)/.installed-dev
 
-$(VENV)/.installed: requirements.lock
+$(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xlmerge needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
@@ -54,4 +57,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	touch $@
 
 clean:
-	rm -rf $(VENV) .snakemake
+	rm -rf $(VENV) .snakemake dist
