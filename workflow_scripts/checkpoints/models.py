@@ -10,7 +10,7 @@ from workflow_scripts.checkpoints import checks
 from workflow_scripts.checkpoints.files import Base, Checkpoint, Difference
 from workflow_scripts.checkpoints.locate import locate, locate_base, short_names, task_vector_file
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.job import warn
+from workflow_scripts.core.messages import warn
 from workflow_scripts.merging.architecture import Architecture, load_config
 from workflow_scripts.merging.tensor_files import ROWS, Reader, TensorFile
 from workflow_scripts.models.base import base_digest

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from workflow_scripts.checkpoints.checks import check_labels, labels_of
 from workflow_scripts.checkpoints.locate import locate
 from workflow_scripts.checkpoints.merge import merge_checkpoints
-from workflow_scripts.core.job import warn
+from workflow_scripts.core.messages import warn
 from workflow_scripts.merging.architecture import layout_of, load_config
 from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.heads import OWN_HEAD, SAME_START, head_cosines

@@ -1,21 +1,19 @@
 """How every job of the workflow runs: threads, log, clean errors, provenance, death with its parent."""
 
-import contextlib
-import ctypes
 import gc
 import json
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.costs import Stopwatch
+from workflow_scripts.core.environment import die_with_parent
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.gpus import claim_gpus
+from workflow_scripts.core.messages import logged
 from workflow_scripts.core.provenance import sidecar
 
 
@@ -49,51 +47,3 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # taking torch apart would cost another second
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when the one that started it dies, so that no job outlives its head."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1:  # the parent died before the call above
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-_TERMINAL: list[int] = []  # standard error as it was before it was sent to the log
-
-
-def warn(message: str) -> None:
-    """Tell the user about something that does not stop the run: in the log and on the terminal."""
-    say(f"warning: {message}")
-
-
-def say(message: str) -> None:
-    """Tell the user something: in the log and on the terminal."""
-    text = f"xlmerge: {message}"
-    print(text, file=sys.stderr, flush=True)
-    for descriptor in _TERMINAL:
-        os.write(descriptor, (text + "\n").encode())
-
-
-@contextlib.contextmanager
-def logged(path: str | None) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to the log file (Snakemake shows it when the job fails)."""
-    if path is None:
-        yield
-        return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    saved = [os.dup(1), os.dup(2)]
-    _TERMINAL.append(saved[1])
-    with open(path, "wb", buffering=0) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            _TERMINAL.clear()
-            for descriptor, copy in enumerate(saved, 1):
-                os.dup2(copy, descriptor)
-                os.close(copy)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from workflow_scripts.core.job import warn
+from workflow_scripts.core.messages import warn
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import torch
 
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.core.job import run_job, say
+from workflow_scripts.core.job import run_job
+from workflow_scripts.core.messages import say
 from workflow_scripts.evaluation.agreement import candidates, count_agreement, decide
 from workflow_scripts.evaluation.cells import Target
 from workflow_scripts.evaluation.score_checkpoint import make_scorer

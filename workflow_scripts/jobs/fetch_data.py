@@ -6,7 +6,8 @@ from typing import Any
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.digests import digest_of_files, write_digest
-from workflow_scripts.core.job import run_job, say
+from workflow_scripts.core.job import run_job
+from workflow_scripts.core.messages import say
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.digests import write_digest
-from workflow_scripts.core.job import run_job, warn
+from workflow_scripts.core.job import run_job
+from workflow_scripts.core.messages import warn
 from workflow_scripts.data import examples
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.atomic import remove
-from workflow_scripts.core.job import run_job, say
+from workflow_scripts.core.job import run_job
 from workflow_scripts.core.locks import clear
+from workflow_scripts.core.messages import say
 
 KEPT_AT = {"models": "*", "statistics": "*", "training": "*", "cells": "*/*", "merges": "*", "tokens": "*"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from workflow_scripts.core.digests import verify_file
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.job import warn
+from workflow_scripts.core.messages import warn
 from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.facts import summarise

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from workflow_scripts.core.atomic import remove
+from workflow_scripts.core.environment import die_with_parent
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.job import die_with_parent
 from workflow_scripts.models.collapse import TrainingFailed
 from workflow_scripts.models.training import Trained, finetune
 

@@ -1,0 +1,45 @@
+"""What a job tells the user: in its log, and what matters on the terminal too."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+_TERMINAL: list[int] = []  # standard error as it was before it was sent to the log
+
+
+def warn(message: str) -> None:
+    """Tell the user about something that does not stop the run: in the log and on the terminal."""
+    say(f"warning: {message}")
+
+
+def say(message: str) -> None:
+    """Tell the user something: in the log and on the terminal."""
+    text = f"xlmerge: {message}"
+    print(text, file=sys.stderr, flush=True)
+    for descriptor in _TERMINAL:
+        os.write(descriptor, (text + "\n").encode())
+
+
+@contextlib.contextmanager
+def logged(path: str | None) -> Iterator[None]:
+    """Send file descriptors 1 and 2 to the log file (Snakemake shows it when the job fails)."""
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    saved = [os.dup(1), os.dup(2)]
+    _TERMINAL.append(saved[1])
+    with open(path, "wb", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            _TERMINAL.clear()
+            for descriptor, copy in enumerate(saved, 1):
+                os.dup2(copy, descriptor)
+                os.close(copy)
