@@ -23,7 +23,7 @@ from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import read_digest, write_digest
 from workflow_scripts.core.provenance import sidecar
 from workflow_scripts.data.examples import examples_digest, write_examples
-from workflow_scripts.data.providers.massive import LABELS
+from workflow_scripts.data.providers.massive.facts import LABELS
 from workflow_scripts.evaluation.packs import Scores, write_pack
 from workflow_scripts.evaluation.row_outputs import write_row
 from workflow_scripts.jobs import evaluate_target

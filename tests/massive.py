@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.data.providers.massive import LABELS, LOCALES
+from workflow_scripts.data.providers.massive.facts import LABELS, LOCALES
 
 GROUPS = 3  # so many different "languages"; locales of one group understand each other
 

@@ -184,7 +184,7 @@ def test_an_orphan_of_a_killed_snakemake_is_waited_for(rough: Rough) -> None:
 
 def test_one_locale_changed_costs_one_training(finished: Checkout, tmp_path: Path) -> None:
     checkout = finished.copy(tmp_path / "changed")
-    values = checkout.folder / "workflow_scripts/data/home_assistant_values/de-DE.json"
+    values = checkout.folder / "workflow_scripts/data/providers/home_assistant/values/de-DE.json"
     values.write_text(values.read_text().replace('"Küche"', '"Kombüse"').replace('"Stehlampe"', '"Leselampe"'))
     checkout.run("nxn")  # merges and what follows are as on any machine
     assert [j["Comment"] for j in checkout.jobs("finetune")] == ["rule_finetune_wildcards_de-DE_0"]

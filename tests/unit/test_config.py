@@ -134,7 +134,7 @@ def test_a_number_that_yaml_reads_as_text_is_a_number():
 
 
 def test_labels_default_to_the_providers():
-    from workflow_scripts.data.providers.home_assistant import LABELS
+    from workflow_scripts.data.providers.home_assistant.home_assistant import LABELS
 
     assert load_study(config()).labels == list(LABELS)
     assert load_study(config(labels=["HassTurnOn", "HassTurnOff"])).labels == ["HassTurnOn", "HassTurnOff"]

@@ -11,9 +11,9 @@ from hassil.intents import Intents
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import make_examples, missing_labels
-from workflow_scripts.data.providers import home_assistant
-from workflow_scripts.data.providers.home_assistant import LABELS, SPLITS, VALUES, Settings, check, load
-from workflow_scripts.data.template_walk import Walker
+from workflow_scripts.data.providers.home_assistant import home_assistant
+from workflow_scripts.data.providers.home_assistant.home_assistant import LABELS, SPLITS, VALUES, Settings, check, load
+from workflow_scripts.data.providers.home_assistant.template_walk import Walker
 
 TEMPLATES = Path(home_assistant_intents.__file__).parent / "data"
 HANDFUL = ["th-TH", "zh-CN", "el-GR"]

@@ -15,11 +15,12 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.massive import content, utterance, write_archive, write_hub_cache
+from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.data import massive_archive
 from workflow_scripts.data.examples import make_examples
-from workflow_scripts.data.providers import massive
-from workflow_scripts.data.providers.massive import LABELS, LOCALES, Settings, check, check_labels, fetch, fetched
+from workflow_scripts.data.providers.massive import massive
+from workflow_scripts.data.providers.massive.facts import LABELS, LOCALES, Settings
+from workflow_scripts.data.providers.massive.massive import check, check_labels, fetch, fetched
 from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.study.study import load_study
 
@@ -161,7 +162,10 @@ def test_the_archive_is_downloaded_once(archive: Path, tmp_path: Path, monkeypat
     served = tmp_path / "served" / "amazon-massive-dataset-1.1.tar.gz"
     served.parent.mkdir()
     shutil.copy(archive, served)
-    monkeypatch.setattr(massive_archive, "URL", f"file://{served.parent}/amazon-massive-dataset-{{release}}.tar.gz")
+    monkeypatch.setattr(
+        "workflow_scripts.data.providers.massive.archive.URL",
+        f"file://{served.parent}/amazon-massive-dataset-{{release}}.tar.gz",
+    )
     first = fetch(Settings(), list(LABELS), tmp_path / "a")
     assert first["origin"] == str(tmp_path / "cache" / served.name)
     served.unlink()
@@ -173,7 +177,10 @@ def test_without_a_network_the_error_says_where_to_put_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XLMERGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(massive_archive, "URL", "http://127.0.0.1:9/amazon-massive-dataset-{release}.tar.gz")
+    monkeypatch.setattr(
+        "workflow_scripts.data.providers.massive.archive.URL",
+        "http://127.0.0.1:9/amazon-massive-dataset-{release}.tar.gz",
+    )
     with pytest.raises(
         XlmergeError, match=r"cannot be downloaded.*put it at .*cache/amazon-massive-dataset-1\.0\.tar\.gz"
     ):
@@ -227,7 +234,8 @@ FETCH = """
 import json, sys
 from pathlib import Path
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.data.providers.massive import LABELS, Settings, fetch
+from workflow_scripts.data.providers.massive.facts import LABELS, Settings
+from workflow_scripts.data.providers.massive.massive import fetch
 try:
     print(json.dumps(fetch(Settings(**json.loads(sys.argv[1])), list(LABELS), Path(sys.argv[2]))))
 except XlmergeError as error:
@@ -281,3 +289,8 @@ def test_the_presets_have_the_49_locales_of_the_older_study(name: str) -> None:
     assert set(study.run.locales) == set(LOCALES) - {"he-IL", "sv-SE", "zh-CN"}
     assert study.labels == list(massive.LABELS) and study.run.run == name
     assert study.run.base.name == {"massive": "xlm-roberta-base", "massive-large": "xlm-roberta-large"}[name]
+
+
+def test_a_provider_of_several_files_is_a_folder_whose_module_bears_its_name():
+    assert registry.load("data provider", "MASSIVE") is massive
+    assert registry.resolve("data provider", "local_files").endswith(".providers.local_files")

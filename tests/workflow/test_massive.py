@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import preset, snakemake, succeeded
 from tests.massive import write_archive
 from tests.workflow.events import rerun
-from workflow_scripts.data.providers.massive import LABELS
+from workflow_scripts.data.providers.massive.facts import LABELS
 
 LOCALES = ["en-US", "de-DE", "sw-KE"]
 MORE = [*LOCALES, "th-TH"]

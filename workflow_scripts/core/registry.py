@@ -18,10 +18,19 @@ PACKAGES = {
 
 
 @cache
-def names(kind: str) -> tuple[str, ...]:
-    """Return the sorted names of one kind, without importing any of them."""
+def modules(kind: str) -> dict[str, str]:
+    """Return name → module of one kind, by name, without importing any of them.
+
+    A plug-in of several files is a folder; its module bears the folder's name.
+    """
     package = importlib.import_module(PACKAGES[kind])
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+    plugins = sorted(pkgutil.iter_modules(package.__path__), key=lambda plugin: plugin.name)
+    return {p.name: f"{package.__name__}.{p.name}" + f".{p.name}" * p.ispkg for p in plugins}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return the sorted names of one kind."""
+    return tuple(modules(kind))
 
 
 def resolve(kind: str, name: str) -> str:
@@ -34,7 +43,7 @@ def resolve(kind: str, name: str) -> str:
     """
     if name.lower() not in names(kind):
         raise XlmergeError(unknown(kind, name, names(kind)))
-    return f"{PACKAGES[kind]}.{name.lower()}"
+    return modules(kind)[name.lower()]
 
 
 def load(kind: str, name: str) -> ModuleType:

@@ -2,7 +2,7 @@
 
 The templates are written by native contributors (CC BY 4.0). Each sentence is the end of a seeded random walk over
 a parsed template; lists without values in the package (areas, device names, floors, free text) take theirs from
-``home_assistant_values/{locale}.json``. Templates, not sentences, are dealt to the splits, so that no template is in
+``values/{locale}.json``. Templates, not sentences, are dealt to the splits, so that no template is in
 two of them; the template is the example's cluster. A sentence that was sampled under two intents is left out,
 because its label would be arbitrary.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hassil.expression import Sentence
     from hassil.intents import IntentData, Intents
 
-VALUES = Path(__file__).resolve().parents[1] / "home_assistant_values"
+VALUES = Path(__file__).resolve().with_name("values")
 SPLITS = ("test", "validation", "train")
 LABELS = (
     "HassTurnOn", "HassTurnOff", "HassLightSet", "HassGetState", "HassGetWeather", "HassClimateGetTemperature",
@@ -132,7 +132,7 @@ Sampled = dict[str, dict[str, list[str]]]  # split → template → sentences
 
 def _sample_intent(parsed: "Intents", values: dict[str, Any], intent: str, locale: str, settings: Settings) -> Sampled:
     """Sample every template of one intent and deal the templates to the splits."""
-    from workflow_scripts.data.template_walk import NAMED_OTHERWISE, Walker, domains
+    from workflow_scripts.data.providers.home_assistant.template_walk import NAMED_OTHERWISE, Walker, domains
 
     templates: dict[str, list[str]] = {}
     for block in parsed.intents[intent].data if intent in parsed.intents else []:

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
-from workflow_scripts.data.massive_rows import Row
-from workflow_scripts.data.providers.massive import LOCALES, Settings
+from workflow_scripts.data.providers.massive.facts import LOCALES, Settings
+from workflow_scripts.data.providers.massive.rows import Row
 
 URL = "https://amazon-massive-nlu-dataset.s3.amazonaws.com/amazon-massive-dataset-{release}.tar.gz"
 TIMEOUT = 60  # seconds without an answer

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from workflow_scripts.core.atomic import write_text
 from workflow_scripts.core.errors import XlmergeError, unknown
-from workflow_scripts.data.providers.massive import LABELS
+from workflow_scripts.data.providers.massive.facts import LABELS
 
 SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
 

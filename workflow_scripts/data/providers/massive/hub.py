@@ -9,8 +9,8 @@ from datasets import ClassLabel, Dataset, disable_progress_bars, get_dataset_con
 from huggingface_hub import snapshot_download
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.data.massive_rows import Row
-from workflow_scripts.data.providers.massive import LOCALES, Settings
+from workflow_scripts.data.providers.massive.facts import LOCALES, Settings
+from workflow_scripts.data.providers.massive.rows import Row
 
 disable_progress_bars()
 

@@ -1,0 +1,1 @@
+"""Sentences sampled from the home-assistant-intents templates."""

@@ -1,0 +1,1 @@
+"""Amazon MASSIVE, from its archive or from the Hugging Face hub."""
