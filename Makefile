@@ -33,8 +33,10 @@ lint: install-dev
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile presets/tiny.yaml
 
-docs: install
+# The reference pages that the code writes, then the site, in site/; a broken link or anchor is an error.
+docs: install-dev
 	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # An sdist, and a wheel built from it, in dist/.
 wheel: install-dev
@@ -57,4 +59,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	touch $@
 
 clean:
-	rm -rf $(VENV) .snakemake dist
+	rm -rf $(VENV) .snakemake dist site
