@@ -20,7 +20,7 @@ include: "rules/finetune.smk"
 include: "rules/nxn.smk"
 include: "rules/similarity.smk"
 include: "rules/selection.smk"
-include: "rules/statistics.smk"
+include: "rules/measurements.smk"
 include: "rules/merge.smk"
 include: "rules/baselines.smk"
 include: "rules/evaluate.smk"
@@ -39,7 +39,7 @@ rule all:
         rules.nxn.input,
         rules.similarity.input,
         rules.selection.input,
-        rules.statistics.input,
+        rules.measurements.input,
         rules.merges.input,
         rules.trained_baselines.input,
         rules.evaluation.input,

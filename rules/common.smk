@@ -62,7 +62,9 @@ METHODS = {
     name: load_method(e.settings["method"], e.settings["method_parameters"])
     for name, e in S.experiments.items()
 } | {name: load_method("average", {}) for name in BASELINES}
-STATISTICS = {m.statistic.key: m.statistic for m in METHODS.values() if m.statistic}
+MEASUREMENTS = {
+    m.measurement.key: m.measurement for m in METHODS.values() if m.measurement
+}
 
 PRECISION = [] if S.run.evaluation.precision == FLOAT32 else [P.precision]
 
@@ -79,7 +81,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     measure="|".join(map(re.escape, S.measures)),
     text="|".join(map(re.escape, LOCALES)),
-    statistic="|".join(map(re.escape, STATISTICS)) or "none",
+    measurement="|".join(map(re.escape, MEASUREMENTS)) or "none",
     experiment="|".join(map(re.escape, S.experiments)),
 
 

@@ -13,7 +13,7 @@ rule prune_cache:
             {
                 "cache": P.cache,
                 "sidecars": LOOKED_UP
-                + sorted(map(str, Path(P.statistics).rglob("*.json"))),
+                + sorted(map(str, Path(P.measurements).rglob("*.json"))),
             }
         ),
     script:

@@ -12,8 +12,8 @@ MERGE_INPUTS = {
     "base_digest": P.base_digest,
     "models": lambda w: ancient(model_files(P.model)(w)),
     "model_digests": model_files(P.model_digest),
-    "statistics": lambda w: ancient(statistic_files(P.statistic)(w)),
-    "statistic_digests": statistic_files(P.statistic_digest),
+    "measurements": lambda w: ancient(measurement_files(P.measurement)(w)),
+    "measurement_digests": measurement_files(P.measurement_digest),
     "text": lambda w: ancient(adaptation_text(P.examples)(w)),
     "text_digest": adaptation_text(P.examples_digest),
 }

@@ -32,25 +32,25 @@ def merge_code(method):
     return fingerprint("merging.workflow_merge", *modules, *adaptation)
 
 
-def statistic_code(statistic):
+def measurement_code(measurement):
     return fingerprint(
         "merging.measure_model",
-        resolve("model measurement", STATISTICS[statistic].name),
+        resolve("model measurement", MEASUREMENTS[measurement].name),
     )
 
 
-def statistics_of(w):
-    """What has to be measured on the sources of one target and seed: [statistic, locale, text's locale, split]."""
+def measurements_of(w):
+    """What has to be measured on the sources of one target and seed: [measurement, locale, text's locale, split]."""
     found = {
         tuple(key)
         for entry in planned(w).values()
-        for keys in entry.get("statistics", {}).values()
+        for keys in entry.get("measurements", {}).values()
         for key in keys
     }
     return sorted(found)
 
 
-statistic_files = files_of(statistics_of, "statistic", "locale", "text", "split")
+measurement_files = files_of(measurements_of, "measurement", "locale", "text", "split")
 
 
 def adaptation_text(template):
@@ -97,7 +97,7 @@ def merge_settings(w):
         "seed": int(w.seed),
         "models": models_of(w),
         "merges": planned(w),
-        "statistics": statistics_of(w),
+        "measurements": measurements_of(w),
         "codes": {name: CODES[name] for name in planned(w)},
         "scoring": scoring_settings(),
     }

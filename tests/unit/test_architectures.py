@@ -1,4 +1,4 @@
-"""Every kind of encoder through training, a row of the matrix, merges, statistics and export, with exact checks."""
+"""Every kind of encoder through training, a row of the matrix, merges, measurements and export, with exact checks."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -240,13 +240,13 @@ def test_merges_change_encoder_and_head_and_are_scored(study):
     assert all(facts[part]["norm"] > 0 for part in ("embedding", "encoder", "head"))
 
 
-@pytest.mark.parametrize("statistic", ["fisher", "gram"])
-def test_statistics_are_measured(study, statistic):
+@pytest.mark.parametrize("measurement", ["fisher", "gram"])
+def test_measurements_are_made(study, measurement):
     vector = load_task_vector(study.model("de-DE"), read_digest(study.folder / "base.digest"))
     table = study.table("de-DE", "train")
     subject = ModelText(study.base, vector, table["text"].tolist(), table["label"].tolist(), 32, seed=0)
-    found = load("model measurement", statistic)
-    values = getattr(found, statistic)(subject)
+    found = load("model measurement", measurement)
+    values = getattr(found, measurement)(subject)
     assert values and all(torch.isfinite(v).all() for v in values.values())
     assert any(v.ne(0).any() for v in values.values())
 

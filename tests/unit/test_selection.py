@@ -282,10 +282,10 @@ def test_a_method_that_ignores_weights_gets_uniform_ones():
 
 def test_the_slice_names_what_has_to_be_measured_on_each_source():
     given = {**entry("fisher"), "parameters": {"text": "both", "examples": 8}}
-    assert merge_slice(given)["statistics"] == {
+    assert merge_slice(given)["measurements"] == {
         s: [["fisher_examples-8", s, s, "validation"], ["fisher_examples-8", s, "t", "train"]] for s in "ab"
     }
-    assert merge_slice(entry("regmean"))["statistics"] == {s: [["gram", s, s, "validation"]] for s in "ab"}
+    assert merge_slice(entry("regmean"))["measurements"] == {s: [["gram", s, s, "validation"]] for s in "ab"}
 
 
 def test_the_slice_keeps_the_groups():

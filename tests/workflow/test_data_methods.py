@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = local_config(
     ],
 )
 # gram of each source; Fisher of each source on its own text and on the N − 1 targets that it is a source of
-STATISTICS = N + N + N * (N - 1)
+MEASUREMENTS = N + N + N * (N - 1)
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("data-methods")
     write_dataset(directory / "data", LOCALES)
     jobs, _ = rerun(directory, CONFIG)
-    assert (jobs["statistic"], jobs["merge"]) == (STATISTICS, N)
+    assert (jobs["measure"], jobs["merge"]) == (MEASUREMENTS, N)
     return directory
 
 
 def measured(directory: Path) -> dict[Path, int]:
-    """Return the modification times of the statistics' values."""
-    return {p: p.stat().st_mtime_ns for p in (directory / "results/own/statistics").rglob("*.safetensors")}
+    """Return the modification times of the measurements' values."""
+    return {p: p.stat().st_mtime_ns for p in (directory / "results/own/measurements").rglob("*.safetensors")}
 
 
 def test_the_results_tell_what_was_learned_and_what_it_saw(finished: Path) -> None:
@@ -70,19 +70,19 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
 
 
 def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(finished: Path, tmp_path: Path) -> None:
-    """German's model changes, and the target text of merges for German: all statistics but those two kinds stay."""
+    """German's model changes, and the target text of merges for German: all measurements but those two kinds stay."""
     directory = tmp_path / "copy"
     shutil.copytree(finished, directory, symlinks=True)
     before = measured(directory)
     change_data(directory, "de-DE", "train")
     jobs, _ = rerun(directory, CONFIG)
     changed = {
-        p.relative_to(directory / "results/own/statistics") for p, t in measured(directory).items() if t != before[p]
+        p.relative_to(directory / "results/own/measurements") for p, t in measured(directory).items() if t != before[p]
     }
     ours = {p for p in changed if p.parts[1] == "de-DE"}
     texts = {p for p in changed if p.stem == "de-DE-train"}
     assert changed == ours | texts and len(ours) == 1 + 1 + (N - 1) and len(texts) == N - 1
-    assert jobs["statistic"] == len(changed)
+    assert jobs["measure"] == len(changed)
 
     shutil.copy(finished / "data/de-DE.jsonl", directory / "data/de-DE.jsonl")
     rerun(directory, CONFIG)
@@ -92,13 +92,13 @@ def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(fini
         assert (directory / "results/own" / name).read_bytes() == (finished / "results/own" / name).read_bytes()
 
 
-def test_a_damaged_statistic_is_named(finished: Path, tmp_path: Path) -> None:
+def test_a_damaged_measurement_is_named(finished: Path, tmp_path: Path) -> None:
     directory = tmp_path / "copy"
     shutil.copytree(finished, directory, symlinks=True)
     results = directory / "results/own"
     shutil.rmtree(results / "cache/merges")
     (results / "merge/de-DE/seed0/merge.digest").unlink()
-    path = next((results / "statistics").glob("gram*/en-US/seed0/en-US-validation.safetensors"))
+    path = next((results / "measurements").glob("gram*/en-US/seed0/en-US-validation.safetensors"))
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.unlink()  # a file of its own: the cache's copy may share its bytes

@@ -9,7 +9,7 @@ from workflow_scripts.core.job import run_job
 from workflow_scripts.core.locks import clear
 from workflow_scripts.core.messages import say
 
-KEPT_AT = {"models": "*", "statistics": "*", "training": "*", "cells": "*/*", "merges": "*", "tokens": "*"}
+KEPT_AT = {"models": "*", "measurements": "*", "training": "*", "cells": "*/*", "merges": "*", "tokens": "*"}
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:

@@ -85,7 +85,7 @@ class Context:
         Source → the group (family, script …) that it is merged in; empty unless a method asks for it.
     base : Reader or None
         θ₀, for methods that need more than task vectors.
-    statistics : mapping
+    measurements : mapping
         Source → files with what the method wanted to have measured on it.
     coefficients : mapping
         Block of the model → one learned coefficient per source, for methods that adapt.
@@ -96,5 +96,5 @@ class Context:
     layout: Layout = Layout()
     groups: Mapping[str, str] = field(default_factory=dict)
     base: Reader | None = None
-    statistics: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    measurements: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     coefficients: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -52,7 +52,7 @@ def merge_files(
     layout: Layout | None = None,
     groups: Mapping[str, str] | None = None,
     base: str | Path | None = None,
-    statistics: Mapping[str, Sequence[Path]] | None = None,
+    measurements: Mapping[str, Sequence[Path]] | None = None,
     coefficients: Mapping[str, Sequence[float]] | None = None,
     averaged: frozenset[str] = frozenset(),
     durable: bool = True,
@@ -78,7 +78,7 @@ def merge_files(
         Source → group, for hierarchical merges.
     base : path, optional
         θ₀'s safetensors file, for methods that need more than task vectors.
-    statistics, coefficients : mapping, optional
+    measurements, coefficients : mapping, optional
         For methods that need data; see `Context`. Coefficients are in the alphabetical order of the sources.
     averaged : frozenset of str
         Tensors that become the weighted mean, whatever the method; needs a layout with shapes.
@@ -103,7 +103,7 @@ def merge_files(
             layout,
             groups=groups or {},
             base=opened,
-            statistics=statistics or {},
+            measurements=measurements or {},
             coefficients=coefficients or {},
         )
         folder = stack.enter_context(scratch_beside(Path(out)))

@@ -18,11 +18,11 @@ class Identities:
     Parameters
     ----------
     inputs : mapping
-        ``models`` and ``model_digests`` in the order of ``settings["models"]``; ``statistics`` and
-        ``statistic_digests`` in the order of ``settings["statistics"]``; ``text_digest``.
+        ``models`` and ``model_digests`` in the order of ``settings["models"]``; ``measurements`` and
+        ``measurement_digests`` in the order of ``settings["measurements"]``; ``text_digest``.
     settings : mapping
         ``target``; ``seed``; ``models``: [locale, seed] pairs; ``merges``: experiment → merge slice of the plan;
-        ``codes``: experiment → code fingerprint; ``statistics``: what was measured.
+        ``codes``: experiment → code fingerprint; ``measurements``: what was measured.
     read : callable
         Digest file → digest, or None where it is not known yet.
     """
@@ -46,8 +46,8 @@ class Identities:
         files: dict[str, Any] = {"models": self.of_sources("model_digests", entry)}
         if "groups" in entry:
             known["groups"] = entry["groups"]
-        if "statistics" in entry:
-            files |= {f"statistics of {s}": f for s, f in self.statistics("statistic_digests", entry).items()}
+        if "measurements" in entry:
+            files |= {f"measurements of {s}": f for s, f in self.measurements("measurement_digests", entry).items()}
         if self.adapts(entry):
             known["seed"] = self.seed
             files["text"] = self.inputs["text_digest"]
@@ -74,12 +74,12 @@ class Identities:
         """Return the input that belongs to the source that the selector ranked first."""
         return self.of_sources(key, entry)[entry["sources"].index(entry["top1"])]
 
-    def statistics(self, key: str, entry: Slice) -> dict[str, list[str]]:
+    def measurements(self, key: str, entry: Slice) -> dict[str, list[str]]:
         """Return source → the files with what was measured on it."""
-        if "statistics" not in entry:
+        if "measurements" not in entry:
             return {}
-        places = dict(zip(map(tuple, self.settings["statistics"]), self.inputs[key], strict=True))
-        return {source: [places[tuple(k)] for k in keys] for source, keys in entry["statistics"].items()}
+        places = dict(zip(map(tuple, self.settings["measurements"]), self.inputs[key], strict=True))
+        return {source: [places[tuple(k)] for k in keys] for source, keys in entry["measurements"].items()}
 
 
 def _identity(

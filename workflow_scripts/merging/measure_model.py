@@ -1,4 +1,4 @@
-"""Measuring a statistic of one model on one locale's sentences, everything that is loaded verified first."""
+"""Measuring one model on one locale's sentences, everything that is loaded verified first."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +32,7 @@ def measure(
     inputs : mapping
         ``base``, ``model``, ``table``, each with its digest file.
     settings : mapping
-        ``statistic``, ``parameters``, ``locale``, ``seed``, ``text``, ``split``, ``max_length``.
+        ``measurement``, ``parameters``, ``locale``, ``seed``, ``text``, ``split``, ``max_length``.
     base : str
         θ₀'s digest.
     cache : ModelCache
@@ -43,17 +43,17 @@ def measure(
     verify_base(inputs["base"], inputs["base_digest"])
     table = read_examples(inputs["table"], inputs["table_digest"])
     task_vector = load_task_vector(inputs["model"], base, inputs["model_digest"])
-    keys = (settings[key] for key in ("statistic", "locale", "seed", "text", "split"))
+    keys = (settings[key] for key in ("measurement", "locale", "seed", "text", "split"))
     subject = ModelText(
         inputs["base"],
         task_vector,
         table["text"].tolist(),
         table["label"].tolist(),
         settings["max_length"],
-        derive_seed("statistic", *keys),
+        derive_seed("statistic", *keys),  # this word draws the sentences: another one would draw others
     )
-    values = plugin_function("model measurement", settings["statistic"])(subject, **settings["parameters"])
-    metadata = {"base": base, **{key: settings[key] for key in ("statistic", "locale", "seed", "text", "split")}}
+    values = plugin_function("model measurement", settings["measurement"])(subject, **settings["parameters"])
+    metadata = {"base": base, **{key: settings[key] for key in ("measurement", "locale", "seed", "text", "split")}}
     with atomic_path(cache.folder) as folder:
         folder.mkdir()
         values_file, digest_file = (folder / name for name in cache.files.values())

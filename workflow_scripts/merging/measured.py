@@ -20,7 +20,7 @@ Examples = Annotated[int, Field(ge=1, description="Sentences per model and text,
 
 @dataclass(frozen=True)
 class Wanted:
-    """A statistic of the source models.
+    """A measurement that a method asks for.
 
     Attributes
     ----------
@@ -48,5 +48,5 @@ class Wanted:
 
 
 def supervision_of(text: Text) -> str:
-    """Return what a statistic on some text needs of the target."""
+    """Return what a measurement on some text needs of the target."""
     return "none" if text == "sources" else "unlabelled"

@@ -96,7 +96,7 @@ class MergeJob:
 
         entry = self.settings["merges"][name]
         inputs = {**self.inputs, **{k: self.known.of_sources(k, entry) for k in ("models", "model_digests")}}
-        inputs |= {k: self.known.statistics(k, entry) for k in ("statistics", "statistic_digests")}
+        inputs |= {k: self.known.measurements(k, entry) for k in ("measurements", "measurement_digests")}
         adapted = self._adapt(inputs, entry) if self.known.adapts(entry) else {}
         facts = merge_models(inputs, entry, self.base, out, adapted.get("coefficients"))
         return {**facts, **({"adaptation": adapted} if adapted else {})}

@@ -13,7 +13,7 @@ A method is one module in ``merging/methods/``:
 - ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
 - ``needs_base(parameters)``, optional: does it read θ₀?
 - ``NEEDS_GROUPS``, optional: does it need to know each source's group?
-- ``statistic(parameters)``, optional: what has to be measured on each source (see `source_statistics`);
+- ``measurement(parameters)``, optional: what has to be measured on each source (see `measured`);
 - ``ADAPTS``, optional: are its coefficients learned from the target's unlabelled text (see `adaptation`)?
 - ``supervision(parameters)``, optional: what the method itself sees of the target; default ``"none"``.
 
@@ -111,9 +111,9 @@ class Method:
         return hasattr(self.module, "needs_base") and self.module.needs_base(self.settings)
 
     @property
-    def statistic(self) -> Wanted | None:
+    def measurement(self) -> Wanted | None:
         """What has to be measured on each source, if anything."""
-        return self.module.statistic(self.settings) if hasattr(self.module, "statistic") else None
+        return self.module.measurement(self.settings) if hasattr(self.module, "measurement") else None
 
     @property
     def adapts(self) -> bool:
@@ -122,8 +122,8 @@ class Method:
 
     @property
     def needs_data(self) -> bool:
-        """Whether it needs more than weights: statistics or adaptation."""
-        return self.adapts or self.statistic is not None
+        """Whether it needs more than weights: measurements or adaptation."""
+        return self.adapts or self.measurement is not None
 
     @property
     def supervision(self) -> str:

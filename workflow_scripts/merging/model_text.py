@@ -1,4 +1,4 @@
-"""A source model with sentences to look at: what statistics are computed from."""
+"""A source model with sentences to look at: what measurements are made on."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -28,8 +28,8 @@ def merge_models(
     Parameters
     ----------
     inputs : mapping
-        ``models`` and ``model_digests``, one path per source of the entry; ``base``: θ₀'s folder; ``statistics`` and
-        ``statistic_digests``: source → files, for methods that want them.
+        ``models`` and ``model_digests``, one path per source of the entry; ``base``: θ₀'s folder; ``measurements`` and
+        ``measurement_digests``: source → files, for methods that want them.
     entry : mapping
         ``method``, ``parameters``, ``sources``, ``weights`` (see `selection.plan.merge_slice`) and, for hierarchical
         merges, ``groups``: source → group.
@@ -54,9 +54,9 @@ def merge_models(
     names, weights = list(entry["sources"]), list(entry["weights"])
     if len(paths) != len(names):
         raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
-    statistics = {source: [Path(f) for f in files] for source, files in inputs.get("statistics", {}).items()}
-    for source, files in statistics.items():
-        for path, digest_file in zip(files, inputs["statistic_digests"][source], strict=True):
+    measurements = {source: [Path(f) for f in files] for source, files in inputs.get("measurements", {}).items()}
+    for source, files in measurements.items():
+        for path, digest_file in zip(files, inputs["measurement_digests"][source], strict=True):
             verify_file(path, digest_file)
     layout = layout_of(skeleton(inputs["base"]))
     theta0 = Path(inputs["base"]) / "model.safetensors"
@@ -71,7 +71,7 @@ def merge_models(
         layout=layout,
         groups=entry.get("groups"),
         base=theta0,
-        statistics=statistics,
+        measurements=measurements,
         coefficients=coefficients,
         averaged=layout.head if own_heads else frozenset(),
         durable=False,

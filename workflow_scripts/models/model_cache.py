@@ -13,7 +13,7 @@ from workflow_scripts.core.errors import XlmergeError
 
 COST = "cost.json"  # what the training took; not an output
 FILES = {"model": "model.safetensors", "digest": "model.digest", "training": "training.json"}
-STATISTIC_FILES = {"values": "values.safetensors", "digest": "values.digest"}
+MEASUREMENT_FILES = {"values": "values.safetensors", "digest": "values.digest"}
 
 
 class ModelCache:

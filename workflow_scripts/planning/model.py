@@ -173,7 +173,7 @@ class Model:
         others = len(self.study.run.locales) - 1
         return others * (self.merge("average", ceil(others / 4)) + self.scoring(self.mean("validation"), 1))
 
-    def _statistic(self, job: Job) -> float:
+    def _measure(self, job: Job) -> float:
         """Return the seconds of a forward and backward pass per sentence."""
         sentences = self.mean((job.settings or {})["split"])
         return self.passes("train", "float32", sentences * self.data.tokens, sentences)
@@ -200,5 +200,5 @@ SUBMITTED: Mapping[str, Callable[[Model, Sequence[Job]], float]] = {
     "compare_languages": lambda model, jobs: fmean(map(model._comparison, jobs)),
     "greedy": lambda model, _: model._greedy(),
     "precision": lambda model, _: FORMATS * CHECKED * model.scoring(CHECKED * SAMPLE, 1),
-    "statistic": lambda model, jobs: fmean(map(model._statistic, jobs)),
+    "measure": lambda model, jobs: fmean(map(model._measure, jobs)),
 }

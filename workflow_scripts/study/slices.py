@@ -39,8 +39,8 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
 
     Sources are in alphabetical order, and a method that ignores weights gets uniform ones: a change that cannot change
     the result changes nothing here. ``models``: [locale, seed] of each source; ``top1``: the source that came first,
-    where a baseline asks for it; ``statistics``: what has to be measured on each source, as
-    [statistic, locale, text's locale, split].
+    where a baseline asks for it; ``measurements``: what has to be measured on each source, as
+    [measurement, locale, text's locale, split].
     """
     uses_weights = registry.load("merge method", entry["method"]).USES_WEIGHTS
     sources = sorted(entry["sources"], key=_name)
@@ -56,9 +56,11 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
         found["top1"] = _name(entry["sources"][0])
     if "groups" in entry:
         found["groups"] = entry["groups"]
-    wanted = load_method(entry["method"], entry["parameters"]).statistic
+    wanted = load_method(entry["method"], entry["parameters"]).measurement
     if wanted is not None:
-        found["statistics"] = {s: [[wanted.key, s, *text] for text in wanted.texts(s, entry["target"])] for s in names}
+        found["measurements"] = {
+            s: [[wanted.key, s, *text] for text in wanted.texts(s, entry["target"])] for s in names
+        }
     return found
 
 

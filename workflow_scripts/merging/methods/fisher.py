@@ -59,11 +59,11 @@ class Importance:
     ----------
     sources : Sources
     context : Context
-        ``statistics``: source → files, whose mean is its Fisher information.
+        ``measurements``: source → files, whose mean is its Fisher information.
     """
 
     def __init__(self, sources: Sources, context: Context) -> None:
-        files = [context.statistics[name] for name in context.names]
+        files = [context.measurements[name] for name in context.names]
         self._parts = [
             Sources([f[i] for f in files], context.names, like=sources.tensors) for i in range(len(files[0]))
         ]
@@ -97,11 +97,11 @@ class Importance:
 
 
 def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Importance:
-    """Open the statistics and find their means."""
+    """Open the measurements and find their means."""
     return Importance(sources, context)
 
 
-def statistic(parameters: Mapping[str, Any]) -> Wanted:
+def measurement(parameters: Mapping[str, Any]) -> Wanted:
     """Return what has to be measured on every source."""
     kept = {key: parameters[key] for key in ("examples", "empirical")}
     return Wanted("fisher_information", kept, parameters["text"])

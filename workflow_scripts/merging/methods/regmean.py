@@ -59,11 +59,11 @@ class Grams:
     Parameters
     ----------
     context : Context
-        ``statistics``: source → files, whose mean is its Gram matrix.
+        ``measurements``: source → files, whose mean is its Gram matrix.
     """
 
     def __init__(self, context: Context) -> None:
-        self._files = [[TensorFile(path) for path in context.statistics[name]] for name in context.names]
+        self._files = [[TensorFile(path) for path in context.measurements[name]] for name in context.names]
 
     def has(self, name: str) -> bool:
         """Return whether a tensor is the weight of a linear layer."""
@@ -97,7 +97,7 @@ class Grams:
 
 
 def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Grams:
-    """Open the statistics."""
+    """Open the measurements."""
     return Grams(context)
 
 
@@ -107,7 +107,7 @@ def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Sh
     return "tensor" if matrix and context.layout.part(tensor.name) != "embedding" else "elementwise"
 
 
-def statistic(parameters: Mapping[str, Any]) -> Wanted:
+def measurement(parameters: Mapping[str, Any]) -> Wanted:
     """Return what has to be measured on every source."""
     return Wanted("gram", {"examples": parameters["examples"]}, parameters["text"])
 

@@ -112,15 +112,15 @@ def test_values_of_rows_that_were_not_trained_are_left_out(subject, task_vector)
 # --- merges
 
 
-def merged_with(tmp_path, method, vectors, statistics, weights, **parameters):
-    """Merge task vectors that have statistics: source → list of vectors."""
+def merged_with(tmp_path, method, vectors, measurements, weights, **parameters):
+    """Merge task vectors that have measurements: source → list of vectors."""
     paths = [write_vector(tmp_path / f"{i}.safetensors", v) for i, v in enumerate(vectors)]
     files = {
         name: [write_vector(tmp_path / f"s{i}{j}.safetensors", v) for j, v in enumerate(many)]
-        for i, (name, many) in enumerate(zip(NAMES, statistics, strict=False))
+        for i, (name, many) in enumerate(zip(NAMES, measurements, strict=False))
     }
     out, names = tmp_path / "merged.safetensors", NAMES[: len(paths)]
-    merge_files(paths, names, weights, method, parameters, out, {"base": "base"}, statistics=files)
+    merge_files(paths, names, weights, method, parameters, out, {"base": "base"}, measurements=files)
     return read_vector(out, {"e": 4})
 
 
@@ -141,8 +141,8 @@ def test_fisher_merge_by_hand(tmp_path):
 def test_fisher_takes_the_mean_over_trained_elements_and_floors_after_it(tmp_path):
     # of four rows each source trained one; elsewhere its F is 1e-6, and its τ is 0
     vectors = [{"e": Rows([0], [[2.0]])}, {"e": Rows([2], [[4.0]])}]
-    statistics = [[{"e": Rows([0], [[8.0]])}], [{"e": Rows([2], [[5.0]])}]]
-    found = merged_with(tmp_path, "fisher", vectors, statistics, [0.5, 0.5])
+    measurements = [[{"e": Rows([0], [[8.0]])}], [{"e": Rows([2], [[5.0]])}]]
+    found = merged_with(tmp_path, "fisher", vectors, measurements, [0.5, 0.5])
     np.testing.assert_allclose(found["e"][:, 0], [2 / (1 + 1e-6), 0, 4 / (1 + 1e-6), 0], rtol=1e-6)
 
 
@@ -151,9 +151,9 @@ def test_fisher_of_two_texts_is_their_mean(tmp_path):
     both = [[{"a": [1.0, 7.0]}, {"a": [3.0, 1.0]}], [{"a": [2.0, 2.0]}, {"a": [4.0, 2.0]}]]
     mean = [[{"a": [2.0, 4.0]}], [{"a": [3.0, 2.0]}]]
     results = []
-    for name, statistics in (("both", both), ("mean", mean)):
+    for name, measurements in (("both", both), ("mean", mean)):
         (tmp_path / name).mkdir()
-        results.append(merged_with(tmp_path / name, "fisher", vectors, statistics, [0.5, 0.5])["a"])
+        results.append(merged_with(tmp_path / name, "fisher", vectors, measurements, [0.5, 0.5])["a"])
     np.testing.assert_allclose(*results, rtol=1e-6)
 
 
@@ -196,8 +196,8 @@ def test_regmean_merges_the_weights_of_a_silent_input_linearly(tmp_path):
 @pytest.mark.parametrize("method", ["fisher", "regmean"])
 def test_one_source_stays_as_it_is(method, tmp_path):
     values = [[1.0, -2.0], [0.5, 3.0]]
-    statistic = [[2.0, 0.5], [0.5, 1.0]]
-    found = merged_with(tmp_path, method, [{"w": values}], [[{"w": statistic}]], [1.0])
+    measurement = [[2.0, 0.5], [0.5, 1.0]]
+    found = merged_with(tmp_path, method, [{"w": values}], [[{"w": measurement}]], [1.0])
     np.testing.assert_allclose(found["w"], values, rtol=1e-6)
 
 
