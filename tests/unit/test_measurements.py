@@ -7,7 +7,7 @@ import torch
 from tests.unit.helpers import NAMES, Rows, read_vector, write_vector
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import merge_files
-from workflow_scripts.merging.measurements.fisher_information import fisher
+from workflow_scripts.merging.measurements.fisher import fisher
 from workflow_scripts.merging.measurements.gram import gram
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.model_text import ModelText
@@ -64,7 +64,7 @@ def test_fisher_draws_its_labels_from_the_model_and_from_its_seed(tiny_base, tas
 
 
 def test_drawn_labels_follow_what_the_model_predicts(tiny_base, task_vector):
-    from workflow_scripts.merging.measurements.fisher_information import _drawn
+    from workflow_scripts.merging.measurements.fisher import _drawn
 
     subject = ModelText(tiny_base, task_vector, TEXTS[:1] * 4000, [0] * 4000, 32, seed=1)
     drawn = _drawn(subject, list(range(4000)))

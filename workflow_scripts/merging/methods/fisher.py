@@ -104,7 +104,7 @@ def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -
 def measurement(parameters: Mapping[str, Any]) -> Wanted:
     """Return what has to be measured on every source."""
     kept = {key: parameters[key] for key in ("examples", "empirical")}
-    return Wanted("fisher_information", kept, parameters["text"])
+    return Wanted("fisher", kept, parameters["text"])
 
 
 def supervision(parameters: Mapping[str, Any]) -> str:
