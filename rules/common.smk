@@ -14,7 +14,7 @@ from snakemake.logging import logger
 from workflow_scripts.findings.references import read_reference, reference_of
 from workflow_scripts.core.batch_errors import batch_system_errors
 from workflow_scripts.core.digests import digest_of_files
-from workflow_scripts.core.environment import set_environment
+from workflow_scripts.core.environment import PACKAGE, set_environment
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, names, resolve
@@ -33,7 +33,7 @@ from workflow_scripts.study.slices import planned_merges, planned_trainings
 from workflow_scripts.selection.trainings import FEW_SHOT
 from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
 
-set_environment(workflow.basedir)
+set_environment()
 logging.raiseExceptions = False  # the rich logger stumbles over jobs that the batch system refused: they have no log
 
 try:
@@ -48,7 +48,7 @@ P = S.paths
 LOCALES = S.run.locales
 SEEDS = S.run.seeds
 SPLITS = ["train", "validation", "test"]
-SCRIPTS = f"{workflow.basedir}/workflow_scripts"
+SCRIPTS = str(PACKAGE)
 ENVIRONMENT = f"{workflow.basedir}/envs/xlmerge.yaml"
 
 TARGETS = S.targets

@@ -46,7 +46,7 @@ rule figures:
         figures=[
             report(
                 f"{P.report}/{figure}.png",
-                caption=f"../workflow_scripts/report/captions/{figure}.rst",
+                caption=f"{SCRIPTS}/report/captions/{figure}.rst",
                 category="Figures",
                 labels={"figure": figure},
             )
@@ -85,7 +85,7 @@ rule html_report:
     output:
         html=report(
             f"{P.report}/report.html",
-            caption="../workflow_scripts/report/captions/report.rst",
+            caption=f"{SCRIPTS}/report/captions/report.rst",
             category="Report",
         ),
         summary=f"{P.report}/summary.txt",

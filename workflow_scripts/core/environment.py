@@ -1,10 +1,12 @@
-"""What surrounds the jobs: environment variables, and a parent that they do not outlive."""
+"""What surrounds the jobs: the folders they run from, environment variables, and a parent that they do not outlive."""
 
 import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1]
 DEFAULTS = {
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads of two processes starve each other
     "TOKENIZERS_PARALLELISM": "false",
@@ -12,10 +14,18 @@ DEFAULTS = {
 }
 
 
-def set_environment(root: str) -> None:
-    """Let every job, local or submitted, import the package from `root`; set defaults the user may override."""
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+def workflow_folder() -> Path:
+    """Return the folder of the Snakefile, its rules, profiles and presets: beside the package in a clone, else in it."""
+    clone = PACKAGE.parent
+    return clone if (clone / "Snakefile").is_file() else PACKAGE / "workflow"
+
+
+def set_environment() -> None:
+    """Let every job, local or submitted, import a clone's package; set defaults the user may override."""
+    clone = PACKAGE.parent
+    if workflow_folder() == clone:
+        paths = [str(clone), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
 

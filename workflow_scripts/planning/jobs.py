@@ -19,10 +19,10 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
+from workflow_scripts.core.environment import workflow_folder
 from workflow_scripts.study.study import Study, load_study
 
 SUBJECTS = ("locale", "target", "measure")  # wildcards
-SNAKEFILE = Path(__file__).resolve().parents[2] / "Snakefile"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_jobs(arguments: list[str]) -> tuple[Study, list[Job]] | None:
     arguments : list of str
         As for ``snakemake``: ``--configfile``, ``--directory``, ``--config``, ``--forcerun`` and targets count.
     """
-    _, options = parse_args(["--snakefile", str(SNAKEFILE), *arguments])
+    _, options = parse_args(["--snakefile", str(workflow_folder() / "Snakefile"), *arguments])
     quiet = OutputSettings(
         quiet={Quietness.RULES, Quietness.PROGRESS},  # the dry run ends when the DAG is built
         log_level_override=logging.ERROR,
