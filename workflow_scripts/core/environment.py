@@ -15,7 +15,7 @@ DEFAULTS = {
 
 
 def workflow_folder() -> Path:
-    """Return the folder of the Snakefile, its rules, profiles and presets: beside the package in a clone, else in it."""
+    """Return the folder of the Snakefile, rules, profiles and presets: beside the package in a clone, else in it."""
     clone = PACKAGE.parent
     return clone if (clone / "Snakefile").is_file() else PACKAGE / "workflow"
 
