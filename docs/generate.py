@@ -1,9 +1,11 @@
-"""Writes docs/reference/config.md and docs/reference/config.schema.json from the schema (``make docs``)."""
+"""Writes the reference pages about the config and its plug-ins, and the config's JSON schema (``make docs``)."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
+import griffe
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -12,49 +14,77 @@ from workflow_scripts.core.signatures import limits, parameter_model, plugin_fun
 from workflow_scripts.study import config
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-HEAD = """# The config
+GENERATED = "Generated from {source} by `make docs`; do not edit."
+CONFIG = """Unknown keys are errors. A file given with `--configfile` is used alone: `config.yaml` is read only when
+none is given. For completion and checks in an editor, put `# yaml-language-server:
+$schema=docs/reference/config.schema.json` at the top of your file.
 
-Generated from `workflow_scripts/study/config.py` by `make docs`; do not edit. Unknown keys are errors. A file given
-with `--configfile` is used alone: `config.yaml` is read only when none is given. For completion and checks in an
-editor, put `# yaml-language-server: $schema=docs/reference/config.schema.json` at the top of your file.
-"""
+Merge methods, similarity measures and selectors with their parameters are on pages of their own: [merge
+methods](methods.md), [similarity measures](measures.md), [selectors](selectors.md)."""
+METHODS = """Values of the key `method`; parameters stand beside it, under `fixed:` or `sweep:`. τᵢ = θᵢ − θ₀ is
+source i's task vector, K the number of sources, wᵢ the selected weights (sum 1). [What the merge methods
+do](../explanation/methods.md) sets them side by side and shows what they did to the demo's models."""
+MEASURES = """Values of the key `similarity_type`, in upper or lower case; parameters stand under `similarity:` at the
+top level. There, a name of your own with a key `measure` makes a variant: `GEO: {measure: URIEL, features: geo}`."""
+SELECTORS = """Values of the key `selector`; parameters stand beside it, under `fixed:` or `sweep:`. A selector turns
+the target's row of a similarity matrix into sources and weights."""
+SECTIONS = (
+    ("Top level", config.Run),
+    ("`base:`", config.Base),
+    ("`finetune:`", config.Finetune),
+    ("`few_shot:`", config.FewShot),
+    ("`evaluation:`", config.Evaluation),
+    ("`languages:`, one entry", config.Language),
+    ("`ablations:`, one block", config.Ablation),
+    ("Keys of `fixed:` and `sweep:`", config.Experiment),
+)
 
 
-def config_markdown() -> str:
-    """Return docs/reference/config.md."""
-    parts = [HEAD, _section("Top level", config.Run)]
-    parts += [
+def pages() -> dict[str, str]:
+    """Return the generated files of docs/reference: name → content."""
+    return {
+        "config.md": _config(),
+        "methods.md": _plugins("Merge methods", "merge method", METHODS),
+        "measures.md": _plugins("Similarity measures", "similarity measure", MEASURES),
+        "selectors.md": _plugins("Selectors", "selector", SELECTORS),
+        "config.schema.json": json.dumps(config.Run.model_json_schema(), indent=1, ensure_ascii=False) + "\n",
+    }
+
+
+def _config() -> str:
+    providers = [
         _section(f"`data:` with `provider: {name}`", registry.load("data provider", name).Settings)
         for name in registry.names("data provider")
     ]
-    for title, model in (
-        ("`base:`", config.Base),
-        ("`finetune:`", config.Finetune),
-        ("`evaluation:`", config.Evaluation),
-        ("`languages:`, one entry", config.Language),
-        ("`ablations:`, one block", config.Ablation),
-        ("Keys of `fixed:` and `sweep:`", config.Experiment),
-    ):
-        parts.append(_section(title, model))
-    for kind in ("merge method", "similarity measure", "selector"):
-        parts.append(f"## {kind.capitalize()}s\n")
-        parts += [_plugin(kind, name) for name in registry.names(kind)]
-    return "\n".join(parts)
+    top, *others = [_section(*section) for section in SECTIONS]
+    return _page("The config", "`workflow_scripts/study/config.py`", CONFIG, [top, *providers, *others])
+
+
+def _plugins(title: str, kind: str, text: str) -> str:
+    source = f"`{registry.PACKAGES[kind].replace('.', '/')}/`"
+    return _page(title, source, text, [_plugin(kind, name) for name in registry.names(kind)])
+
+
+def _page(title: str, source: str, text: str, sections: list[str]) -> str:
+    return "\n".join([f"# {title}\n\n{GENERATED.format(source=source)}\n\n{text}\n", *sections])
 
 
 def _section(title: str, model: type[BaseModel]) -> str:
-    summary = (model.__doc__ or "").strip().splitlines()[0]
-    return f"## {title}\n\n{summary}\n\n{_table(model)}"
+    first_line = (model.__doc__ or "").strip().splitlines()[0]
+    return f"## {title}\n\n{first_line}\n\n{_table(model)}"
 
 
 def _plugin(kind: str, name: str) -> str:
-    module = registry.load(kind, name)
-    supervision = getattr(module, "SUPERVISION", None)
-    note = f" Supervision: {supervision}." if supervision else ""
+    """Return a plug-in's section: what it does, its parameters, and the notes of its docstring."""
+    supervision = getattr(registry.load(kind, name), "SUPERVISION", None)
+    sections = griffe.Docstring(inspect.getdoc(plugin_function(kind, name)) or "").parse("numpy", warnings=False)
+    text = [s.value for s in sections if s.kind is griffe.DocstringSectionKind.text]
+    notes = [s.value.contents for s in sections if s.kind is griffe.DocstringSectionKind.admonition]
     model = parameter_model(kind, name)
-    table = _table(model) if model.model_fields else ""
-    assert plugin_function(kind, name).__doc__
-    return f"### `{name}`\n\n{summary(kind, name)}{note}\n\n{table}"
+    parts = [f"## `{name}`", summary(kind, name), *text]
+    parts += [_table(model).rstrip()] if model.model_fields else []
+    parts += [*notes, *([f"Supervision: {supervision}."] if supervision else [])]
+    return "\n\n".join(parts) + "\n"
 
 
 def _table(model: type[BaseModel]) -> str:
@@ -98,16 +128,6 @@ def _default(field: Any) -> str:
     return f"`{json.dumps(field.default)}`"
 
 
-def config_schema() -> str:
-    """Return docs/reference/config.schema.json."""
-    return json.dumps(config.Run.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
-
-
-def main() -> None:
-    """Write both files."""
-    (REFERENCE / "config.md").write_text(config_markdown(), encoding="utf-8")
-    (REFERENCE / "config.schema.json").write_text(config_schema(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    for name, content in pages().items():
+        (REFERENCE / name).write_text(content, encoding="utf-8")

@@ -4,11 +4,15 @@ import json
 import re
 import subprocess
 import tomllib
+from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
-from docs.generate import config_markdown, config_schema
+from docs.generate import SECTIONS, pages
 from tests.conftest import ROOT
+from workflow_scripts.study.config import Run
 from workflow_scripts.study.study import load_study
 
 
@@ -22,14 +26,75 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_config_documentation_is_up_to_date() -> None:
-    remedy = "run `make docs` and commit"
-    assert (ROOT / "docs/reference/config.md").read_text(encoding="utf-8") == config_markdown(), remedy
-    assert (ROOT / "docs/reference/config.schema.json").read_text(encoding="utf-8") == config_schema(), remedy
+def tracked(*patterns: str) -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("name", pages())
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert (ROOT / "docs/reference" / name).read_text(encoding="utf-8") == pages()[name], "run `make docs` and commit"
+
+
+def test_every_block_of_the_config_has_a_section() -> None:
+    schema = json.loads(pages()["config.schema.json"])
+    blocks = {"Run", *schema["$defs"]}  # those of data providers bear their module's name
+    assert {model.__name__ for _, model in SECTIONS} >= {b for b in blocks if not b.endswith("__Settings")}
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    class Loader(yaml.SafeLoader):
+        """Reads over tags of the site's generator."""
+
+    Loader.add_multi_constructor("", lambda loader, suffix, node: None)
+    nav = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
+    there = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert set(re.findall(r"[\w/-]+\.md", json.dumps(nav))) == there
+
+
+def test_pages_that_code_and_comments_name_exist() -> None:
+    """Within the site the build checks links; this holds for the rest."""
+    missing = []
+    for path in tracked():
+        if path.suffix not in {".png", ".csv", ".lock"}:
+            text = path.read_text(encoding="utf-8")
+            missing += [
+                (path, name)
+                for name in re.findall(r"docs/[\w/-]+\.(?:md|json|png)", text)
+                if not (ROOT / name).exists()
+            ]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", [p for p in tracked("*.md") if ROOT / "docs" not in p.parents], ids=str)
+def test_links_outside_the_site_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (path.parent / link).exists()]
+
+
+def config_blocks() -> list[tuple[str, dict[str, Any]]]:
+    """Return the blocks of YAML in the docs that show a part of a config."""
+    found = []
+    for path in tracked("*.md"):
+        for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M):
+            content = yaml.safe_load(block)
+            if isinstance(content, dict) and content.keys() <= Run.model_fields.keys():
+                found.append((f"{path.relative_to(ROOT)}: {block.splitlines()[0]}", content))
+    return found
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=name) for name, block in config_blocks()])
+def test_configs_in_the_docs_are_valid(block: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {**yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), **block}
+    (tmp_path / "my_data").mkdir()
+    for locale in config["locales"]:
+        (tmp_path / f"my_data/{locale}.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
+    assert load_study(config).experiments
 
 
 def test_every_option_has_a_description() -> None:
-    schema = json.loads(config_schema())
+    schema = json.loads(pages()["config.schema.json"])
     models = {**schema["$defs"], "Run": schema}
     blank = [
         f"{name}.{key}"
