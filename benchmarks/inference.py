@@ -28,11 +28,9 @@ from transformers import (
 )
 
 from benchmarks.xlm_r import LOCALES, TEST, Clock, arguments, chosen, machine, model_folder, sentences, table
-from workflow_scripts.models.base import base_digest
-from workflow_scripts.models.compact import compact_model
-from workflow_scripts.models.number_formats import close_calls
-from workflow_scripts.models.predict import predict
-from workflow_scripts.models.vocabulary import tokenise
+from workflow_scripts.models.checkpoints import base_digest
+from workflow_scripts.models.predict import close_calls, predict
+from workflow_scripts.models.tokens import compact_model, tokenise
 
 MODES = ("float32", "medium", "bf16")
 BATCH = 32

@@ -24,8 +24,7 @@ from workflow_scripts.core.digests import read_digest, write_digest
 from workflow_scripts.core.provenance import sidecar
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.data.providers.massive.facts import LABELS
-from workflow_scripts.evaluation.packs import Scores, write_pack
-from workflow_scripts.evaluation.row_outputs import write_row
+from workflow_scripts.evaluation.packs import Scores, write_pack, write_row
 from workflow_scripts.jobs import evaluate_target
 from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.models.checkpoints import TaskVector, save_task_vector

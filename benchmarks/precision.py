@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from workflow_scripts.core.digests import read_digest
+from workflow_scripts.evaluation.agreement import FAST
 from workflow_scripts.evaluation.cells import Target
-from workflow_scripts.evaluation.precision import FAST
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import (
     TaskVector,
@@ -28,17 +28,19 @@ from workflow_scripts.models.checkpoints import (
 )
 from workflow_scripts.models.predict import predict
 
-SETTINGS = {"max_length": 128, "batch_tokens": 2048}
+EVALUATION = {"max_length": 128, "batch_tokens": 2048}
 FORMATS = {f"passes in {name}": name for name in FAST}
 ROWS = 2000  # changed rows of the embedding
 
 
 def compare(run: Path) -> dict[str, dict[str, float]]:
     """Return per way of storing what it does to the predictions of all models of a run; see `difference`."""
-    base = read_digest(run / "base/base.digest")
+    inputs = {"base": run / "base/model", "base_digest": run / "base/base.digest"}
+    base = read_digest(inputs["base_digest"])
     cells = [(target(run, p.name), "test") for p in sorted((run / "data").iterdir())]
     with tempfile.TemporaryDirectory() as cache:
-        scorer = Scorer(run / "base/model", cells, SETTINGS, base, cache)
+        scoring = {"evaluation": EVALUATION, "cache": cache}
+        scorer = Scorer(inputs, cells, scoring, torch.get_num_threads())
     names = ("float16", "bfloat16", "rows", *FORMATS)
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
     for path in sorted((run / "models").glob("*/*/model.safetensors")):

@@ -30,9 +30,9 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from benchmarks.xlm_r import LABELS, Clock, arguments, chosen, machine, model_folder, sentences, table
-from workflow_scripts.models.checkpoints import load_model
+from workflow_scripts.models.checkpoints import Vocabulary, load_model
+from workflow_scripts.models.tokens import tokenise
 from workflow_scripts.models.training import Collator, LocaleTrainer, training_arguments
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 
 BATCH = 32
 EPOCH = 11514  # sentences

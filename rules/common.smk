@@ -25,7 +25,7 @@ from workflow_scripts.study.study import (
     load_study,
     own_model,
 )
-from workflow_scripts.evaluation.precision import FLOAT32
+from workflow_scripts.evaluation.cells import FLOAT32
 from workflow_scripts.merging.method import load_method, methods_in
 from workflow_scripts.selection.baselines import SEED_SOUP
 from workflow_scripts.selection.plan import entry_key
@@ -186,6 +186,6 @@ def scoring_settings():
     """What shapes scores besides model and data, and where the cell cache is."""
     return {
         "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
-        "code": fingerprint("evaluation.score_checkpoint"),
+        "code": fingerprint("evaluation.scoring"),
         "cache": f"{P.cache}/cells",
     }

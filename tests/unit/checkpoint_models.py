@@ -19,8 +19,7 @@ from transformers import (
 from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.method import Step
-from workflow_scripts.models.base import base_digest
-from workflow_scripts.models.checkpoints import TaskVector, save_task_vector
+from workflow_scripts.models.checkpoints import TaskVector, base_digest, save_task_vector
 
 LABELS = ["lights", "music", "weather"]
 SPECIAL = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}

@@ -8,8 +8,7 @@ from tests.unit.helpers import merge
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.adaptation import Merged, _batches, _padded, adapt
 from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.models.checkpoints import TaskVector, load_model, skeleton
-from workflow_scripts.models.vocabulary import Vocabulary
+from workflow_scripts.models.checkpoints import TaskVector, Vocabulary, load_model, skeleton
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 TEXTS = ["turn on the light", "play some music", "what is the weather like", "play it", "turn the music off now"]

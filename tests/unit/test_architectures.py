@@ -23,6 +23,7 @@ from workflow_scripts.jobs import build_base, evaluate_row, finetune_model, merg
 from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.model_text import ModelText
 from workflow_scripts.models.checkpoints import (
+    Vocabulary,
     load_model,
     load_task_vector,
     save_task_vector,
@@ -31,7 +32,7 @@ from workflow_scripts.models.checkpoints import (
     task_vector_of,
 )
 from workflow_scripts.models.predict import predict
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.tokens import tokenise
 from workflow_scripts.study.config import Finetune
 
 LABELS = ["lights", "music", "weather"]

@@ -16,7 +16,8 @@ from transformers import AutoTokenizer
 from tests.conftest import ROOT, preset, snakemake, succeeded
 from tests.unit.architectures import ENCODERS, WORDS, write_encoder
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.models.base import base_digest, build_base
+from workflow_scripts.models.base import build_base
+from workflow_scripts.models.checkpoints import base_digest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -10,10 +10,10 @@ from tests.unit.helpers import write_vector
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import examples_digest, write_examples
-from workflow_scripts.evaluation.cells import SPLITS, CellCache, cached_scores, cell_cache, targets_of
-from workflow_scripts.evaluation.packs import Scores, read_pack
+from workflow_scripts.evaluation.cells import CellCache, cached_scores, cell_cache, targets_of
+from workflow_scripts.evaluation.packs import SPLITS, Scores, read_pack
 from workflow_scripts.merging.merge_cells import MergeJob
-from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.checkpoints import base_digest
 
 LOCALES = ["de-DE", "en-US", "fr-FR"]
 

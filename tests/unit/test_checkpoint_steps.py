@@ -23,8 +23,7 @@ from tests.unit.checkpoint_models import (
 from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.method import Step
-from workflow_scripts.models.base import base_digest
-from workflow_scripts.models.checkpoints import load_task_vector
+from workflow_scripts.models.checkpoints import base_digest, load_task_vector
 
 # --- outputs
 

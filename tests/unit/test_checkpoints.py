@@ -12,9 +12,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models import training
-from workflow_scripts.models.base import base_digest, build_base
+from workflow_scripts.models.base import build_base
 from workflow_scripts.models.checkpoints import (
     TaskVector,
+    Vocabulary,
+    base_digest,
     embedding_name,
     load_model,
     load_task_vector,
@@ -24,8 +26,8 @@ from workflow_scripts.models.checkpoints import (
     task_vector_of,
 )
 from workflow_scripts.models.collapse import check_finite, check_learned
+from workflow_scripts.models.tokens import tokenise
 from workflow_scripts.models.training import Collator, LocaleTrainer, finetune, training_arguments
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
 from workflow_scripts.study.config import Finetune
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"

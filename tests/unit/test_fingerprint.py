@@ -84,7 +84,7 @@ def test_a_module_imported_from_its_package_counts(copy):
 
 
 def test_an_import_inside_a_function_counts(copy):
-    # evaluate_row imports evaluation.score_checkpoint only where it scores
+    # evaluate_row imports evaluation.scoring only where it scores
     before = fingerprint("jobs.evaluate_row")
     copy("models/predict.py", "max(1, batch_tokens // length)", "max(2, batch_tokens // length)")
     assert fingerprint("jobs.evaluate_row") != before

@@ -8,7 +8,7 @@ import pytest
 from workflow_scripts.core.digests import digest_of_files, read_digest, write_digest
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.jobs import finetune_model
-from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.checkpoints import base_digest
 from workflow_scripts.models.model_cache import FILES, ModelCache
 from workflow_scripts.study.config import Finetune
 

@@ -14,16 +14,12 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation import agreement
 from workflow_scripts.evaluation.agreement import candidates, decide
-from workflow_scripts.evaluation.cells import cell_cache
-from workflow_scripts.evaluation.precision import decided_scoring, foreseen_decision, made_decision
+from workflow_scripts.evaluation.cells import cell_cache, decided_scoring, foreseen_decision, made_decision
 from workflow_scripts.jobs import choose_precision
-from workflow_scripts.models import number_formats
 from workflow_scripts.models import predict as predict_module
-from workflow_scripts.models.base import base_digest
-from workflow_scripts.models.checkpoints import load_model
-from workflow_scripts.models.number_formats import close_calls, number_format
-from workflow_scripts.models.predict import predict
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.checkpoints import Vocabulary, base_digest, load_model
+from workflow_scripts.models.predict import close_calls, number_format, predict
+from workflow_scripts.models.tokens import tokenise
 
 TEXTS = [f"{a} {b}" for a in ("licht", "musik", "wetter", "turn the light off") for b in ("an", "aus", "morgen", "now")]
 
@@ -85,7 +81,7 @@ def test_shared_layers_come_back(model_and_texts):
 
 
 def test_close_calls_are_those_within_a_share_of_the_spread():
-    share = number_formats.CLOSE
+    share = predict_module.CLOSE
     rows = [[0, 10, 10 - 9 * share], [0, 10, 10 - 11 * share], [5, 5, 5], [-10, 10, 10 - 19 * share], [3, -2, 1]]
     assert close_calls(np.array(rows, np.float32)).tolist() == [0, 2, 3]
     assert close_calls(np.empty((0, 3), np.float32)).tolist() == []

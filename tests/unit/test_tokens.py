@@ -9,9 +9,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.conftest import ROOT
-from workflow_scripts.models import tokens as tokens_module
-from workflow_scripts.models.tokens import TokenCache, Tokens, vocabulary_of
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.evaluation import scoring
+from workflow_scripts.evaluation.scoring import TokenCache
+from workflow_scripts.models.checkpoints import Vocabulary
+from workflow_scripts.models.tokens import Tokens, tokenise, vocabulary_of
 
 TABLES = {
     "one": ["schalte das licht ein", "", "wetter"],
@@ -75,7 +76,7 @@ def test_another_tokenizer_or_length_shares_nothing(tiny_base, cache, change):
 def test_other_code_shares_nothing(tiny_base, cache, monkeypatch):
     cache.get(texts())
     asked = []
-    monkeypatch.setattr(tokens_module, "fingerprint", lambda *_: "other")
+    monkeypatch.setattr(scoring, "fingerprint", lambda *_: "other")
     cache.get(texts(asked))
     assert sorted(asked) == sorted(TABLES)
 
@@ -98,7 +99,7 @@ def test_damaged_tokens_are_made_again(tiny_base, cache, damage, capsys):
 
 def test_jobs_that_start_together_begin_with_different_tables(tiny_base, tmp_path):
     code = (
-        "import sys; from workflow_scripts.models.tokens import TokenCache; asked = []\n"
+        "import sys; from workflow_scripts.evaluation.scoring import TokenCache; asked = []\n"
         "texts = {f't{i}': lambda i=i: asked.append(i) or ['licht'] for i in range(30)}\n"
         "TokenCache(sys.argv[1], sys.argv[2], 'b', 32).get(texts); print(asked)"
     )

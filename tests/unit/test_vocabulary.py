@@ -13,9 +13,9 @@ from transformers import (
 )
 
 from workflow_scripts.models.base import build_base
-from workflow_scripts.models.checkpoints import load_model
+from workflow_scripts.models.checkpoints import Vocabulary, load_model
 from workflow_scripts.models.predict import one_length_batches, predict
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.models.tokens import tokenise
 
 TEXTS = ["schalte das licht ein", "play some music", "", "wetter", "turn the light off please", "une ampoule", "licht"]
 

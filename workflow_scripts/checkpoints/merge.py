@@ -25,7 +25,7 @@ from workflow_scripts.merging.engine import OpenWriter, check_weights, merge_ste
 from workflow_scripts.merging.facts import summarise
 from workflow_scripts.merging.method import Step, load_method, methods_in
 from workflow_scripts.merging.progress import Progress
-from workflow_scripts.models.base import base_digest
+from workflow_scripts.models.checkpoints import base_digest
 
 Merge = Callable[[OpenWriter], dict[str, Any]]  # merges into what a writer makes of it; returns the report
 

@@ -18,8 +18,7 @@ from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.heads import OWN_HEAD, SAME_START, head_cosines
 from workflow_scripts.merging.method import Step
 from workflow_scripts.merging.tensor_files import TensorFile
-from workflow_scripts.models.base import verify_base
-from workflow_scripts.models.checkpoints import TaskVector, save_task_vector, skeleton
+from workflow_scripts.models.checkpoints import TaskVector, save_task_vector, skeleton, verify_base
 
 
 def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: str | Path) -> tuple[str, dict[str, Any]]:

@@ -7,13 +7,15 @@ import numpy as np
 import torch
 
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.gpus import has_bfloat16
 from workflow_scripts.core.seeds import derive_seed
-from workflow_scripts.evaluation.precision import FAST, FLOAT32, LEAST_EQUAL
+from workflow_scripts.evaluation.cells import FLOAT32
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector
-from workflow_scripts.models.hardware import has_bfloat16
 from workflow_scripts.models.predict import predict
 
+FAST = ("bf16", "medium")  # the fastest first
+LEAST_EQUAL = 0.999  # share of the predictions that a fast format must leave as they are
 SAMPLE = 400  # sentences per model and locale
 Counts = dict[str, dict[str, int]]  # number format → ``equal`` predictions ``of`` how many
 

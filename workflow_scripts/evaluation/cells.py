@@ -3,8 +3,13 @@
 A cell is what one model says about one locale. The cache is addressed by content: the model's digest, the data's
 digest, the evaluation's settings and code. It is private to the jobs that score models; everybody else reads their
 outputs.
+
+The number format of forward passes is one for all jobs of a run, a fast one only where predictions stay the same.
+float32 needs no decision. For any other setting the rule `precision` tries it out once per run, and its decision is an
+input of every job that scores models.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +20,10 @@ from typing import Any
 from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import digest_of, read_digest
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.evaluation.packs import Scores, read_note, read_pack, write_pack
+from workflow_scripts.evaluation.packs import SPLITS, Packs, Scores, read_note, read_pack, write_pack
 
-SPLITS = ("test", "validation")
+FLOAT32 = "float32"
+Decision = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,6 @@ def cell_cache(scoring: Mapping[str, Any], model: str, base: str) -> CellCache:
     return CellCache(Path(scoring["cache"]), model, shape)
 
 
-Packs = dict[str, dict[str, Scores]]  # split → locale → scores
 Cell = tuple[Target, str]
 Scorer = Callable[[list[Cell]], Iterable[tuple[Cell, Scores]]]
 
@@ -163,3 +168,30 @@ def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tup
 
 def _cells(targets: list[Target], splits: Sequence[str] = SPLITS) -> Iterator[Cell]:
     return ((target, split) for target in targets for split in splits)
+
+
+def made_decision(inputs: Mapping[str, Any]) -> Decision:
+    """Return what the run's rule `precision` decided.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``precision``: no file in a run that uses float32, else the file with the decision.
+    """
+    made = foreseen_decision(inputs, lambda path: Path(path).read_text(encoding="utf-8"))
+    assert made is not None
+    return made
+
+
+def foreseen_decision(inputs: Mapping[str, Any], read: Callable[[str], str | None]) -> Decision | None:
+    """Return the same, or None if `read` (path → content) knows no content, since the file has yet to be made."""
+    files = inputs.get("precision")
+    if not files:
+        return {"mode": FLOAT32}
+    text = read(files if isinstance(files, str) else files[0])
+    return None if text is None else dict(json.loads(text))
+
+
+def decided_scoring(scoring: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of scoring (see `cell_cache`) with the number format that the run uses."""
+    return {**scoring, "evaluation": {**scoring["evaluation"], "precision": made["mode"]}}

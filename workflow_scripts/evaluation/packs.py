@@ -1,5 +1,6 @@
-"""Packed logits: what a model said about every item of one or more locales, in one file."""
+"""Packed logits: what a model said about every item of one or more locales, in one file; a row's files of them."""
 
+import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from workflow_scripts.core.atomic import atomic_path
+from workflow_scripts.core.digests import digest_of, write_digest
 from workflow_scripts.core.errors import XlmergeError
 
+SPLITS = ("test", "validation")
+COLUMNS = ("model", "seed", "locale", "split", "n", "correct", "accuracy", "loss")
 PARTS = ("logits", "predictions", "correct", "losses")
 
 
@@ -59,6 +63,9 @@ class Scores:
         return total.hexdigest()
 
 
+Packs = dict[str, dict[str, Scores]]  # split → locale → scores
+
+
 def write_pack(path: str | Path, scores: dict[str, Scores], **notes: Any) -> None:
     """Write the scores of several locales, with their digests and what else is to be noted, atomically."""
     tensors = {f"{name}/{part}": getattr(s, part) for name, s in scores.items() for part in PARTS}
@@ -93,3 +100,25 @@ def read_note(path: str | Path, name: str) -> Any:
     with safe_open(path, "numpy") as file:
         found = file.metadata().get(name)
     return None if found is None else json.loads(found)
+
+
+def write_row(outputs: dict[str, Any], packs: Packs, model: str, seed: int, locales: list[str]) -> None:
+    """Write the packs, the table of cells and the row's digest."""
+    for split in SPLITS:
+        write_pack(outputs[split], packs[split])
+    rows = [
+        [model, seed, locale, split, len(scores.correct), int(scores.correct.sum()), scores.accuracy, _loss(scores)]
+        for split in SPLITS
+        for locale in locales
+        for scores in [packs[split][locale]]
+    ]
+    with atomic_path(outputs["cells"]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    digests = {f"{split}/{locale}": packs[split][locale].digest() for split in SPLITS for locale in locales}
+    write_digest(outputs["digest"], digest_of([rows, digests]))
+
+
+def _loss(scores: Scores) -> float:
+    return float(scores.losses.mean(dtype=np.float64))

@@ -9,9 +9,8 @@ from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.locks import turn
 from workflow_scripts.core.seeds import derive_seed
-from workflow_scripts.evaluation.cells import CellCache, cell_cache, targets_of
+from workflow_scripts.evaluation.cells import CellCache, cell_cache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import Scores
-from workflow_scripts.evaluation.precision import decided_scoring, made_decision
 from workflow_scripts.models.model_cache import FILES, ModelCache
 from workflow_scripts.selection.trainings import Training
 
@@ -26,7 +25,7 @@ class TrainedBaselines:
     inputs : mapping
         ``base``, ``base_digest``; ``models`` and ``model_digests`` in the order of ``settings["models"]``; ``tables``
         and ``table_digests`` in the order of ``settings["tables"]``; the target's example tables; ``precision``: see
-        `evaluation.precision`.
+        `evaluation.cells`.
     settings : mapping
         ``target``, ``seed``; ``trainings``: see `selection.trainings`; ``models``: [locale, seed] pairs; ``tables``:
         [locale, split] pairs; ``finetune``, ``few_shot``: the config's blocks; ``code`` of training; ``cache``;
@@ -117,8 +116,7 @@ class TrainedBaselines:
         import torch
 
         from workflow_scripts.data.examples import read_examples
-        from workflow_scripts.models.base import verify_base
-        from workflow_scripts.models.checkpoints import load_task_vector
+        from workflow_scripts.models.checkpoints import load_task_vector, verify_base
         from workflow_scripts.models.together import finetune_on_gpus
         from workflow_scripts.models.train_job import store
 
@@ -143,10 +141,10 @@ class TrainedBaselines:
 
     def _score(self, names: list[str], threads: int) -> None:
         watch = Stopwatch()
-        from workflow_scripts.evaluation.score_checkpoint import make_scorer
+        from workflow_scripts.evaluation.scoring import Scorer
         from workflow_scripts.models.checkpoints import load_task_vector
 
-        scorer = make_scorer(self.inputs, [(self.target, SPLIT)], self.settings["scoring"], threads)
+        scorer = Scorer(self.inputs, [(self.target, SPLIT)], self.settings["scoring"], threads)
         watch.ready()
         for name in names:
             folder = self.caches[name].folder

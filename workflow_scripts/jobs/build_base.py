@@ -4,7 +4,8 @@ from typing import Any
 
 from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.job import run_job
-from workflow_scripts.models.base import base_digest, build_base
+from workflow_scripts.models.base import build_base
+from workflow_scripts.models.checkpoints import base_digest
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:

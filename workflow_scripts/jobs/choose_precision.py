@@ -10,7 +10,7 @@ from workflow_scripts.core.job import run_job
 from workflow_scripts.core.messages import say
 from workflow_scripts.evaluation.agreement import candidates, count_agreement, decide
 from workflow_scripts.evaluation.cells import Target
-from workflow_scripts.evaluation.score_checkpoint import make_scorer
+from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import load_task_vector
 
 SPLIT = "validation"
@@ -20,7 +20,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Write the decision."""
     files = zip(settings["locales"], inputs["tables"], inputs["table_digests"], strict=True)
     cells = [(Target(locale, {SPLIT: table}, {SPLIT: digest}), SPLIT) for locale, table, digest in files]
-    scorer = make_scorer(inputs, cells, settings, threads)
+    scorer = Scorer(inputs, cells, settings, threads)
     base, wanted = read_digest(inputs["base_digest"]), settings["evaluation"]["precision"]
     pairs = zip(inputs["models"], inputs["model_digests"], strict=True)
     models = (load_task_vector(model, base, digest) for model, digest in pairs)

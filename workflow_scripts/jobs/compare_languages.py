@@ -6,8 +6,7 @@ from typing import Any
 from workflow_scripts.core.job import run_job
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.models.base import verify_base
-from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
+from workflow_scripts.models.checkpoints import skeleton, verify_base, verify_task_vector
 from workflow_scripts.similarity.context import Context
 from workflow_scripts.similarity.output import write_similarity
 

@@ -4,9 +4,8 @@ from typing import Any
 
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
-from workflow_scripts.evaluation.cells import cached_scores, cell_cache, targets_of
-from workflow_scripts.evaluation.precision import decided_scoring, made_decision
-from workflow_scripts.evaluation.row_outputs import write_row
+from workflow_scripts.evaluation.cells import cached_scores, cell_cache, decided_scoring, made_decision, targets_of
+from workflow_scripts.evaluation.packs import write_row
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -17,9 +16,11 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     cache = cell_cache(scoring, model, base)
 
     def score(missing: list[Any]) -> Any:
-        from workflow_scripts.evaluation.score_checkpoint import score_checkpoint
+        from workflow_scripts.evaluation.scoring import Scorer
+        from workflow_scripts.models.checkpoints import load_task_vector
 
-        return score_checkpoint(inputs, base, missing, scoring, threads)
+        scorer = Scorer(inputs, missing, scoring, threads)
+        return scorer.scores(load_task_vector(inputs["model"], base, inputs["model_digest"]))
 
     targets = targets_of(settings["locales"], inputs)
     packs, computed = cached_scores(cache, targets, score)

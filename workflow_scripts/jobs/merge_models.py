@@ -5,8 +5,7 @@ from typing import Any
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.digests import digest_of, write_digest
 from workflow_scripts.core.job import run_job
-from workflow_scripts.evaluation.cells import SPLITS
-from workflow_scripts.evaluation.packs import write_pack
+from workflow_scripts.evaluation.packs import SPLITS, write_pack
 from workflow_scripts.merging.merge_cells import MergeJob
 
 

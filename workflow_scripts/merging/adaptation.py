@@ -17,9 +17,8 @@ from workflow_scripts.merging.architecture import layout_of
 from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.methods.adamerging import Granularity, block_of
-from workflow_scripts.models.checkpoints import State, TaskVector, load_task_vector, skeleton
-from workflow_scripts.models.compact import compact_model
-from workflow_scripts.models.vocabulary import Vocabulary
+from workflow_scripts.models.checkpoints import State, TaskVector, Vocabulary, load_task_vector, skeleton
+from workflow_scripts.models.tokens import compact_model
 
 
 @dataclass

@@ -9,9 +9,8 @@ import numpy as np
 
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.evaluation.cells import Target
-from workflow_scripts.evaluation.precision import decided_scoring, made_decision
-from workflow_scripts.evaluation.score_checkpoint import make_scorer
+from workflow_scripts.evaluation.cells import Target, decided_scoring, made_decision
+from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.models.checkpoints import load_task_vector, verify_task_vector
 
@@ -29,7 +28,7 @@ class GreedySearch:
     inputs : mapping
         ``matrix``: A_val of the seed; ``base``, ``base_digest``; ``models``, ``model_digests`` in the order of the
         locales; ``table``, ``table_digest``: the target's validation examples; ``precision``: see
-        `evaluation.precision`.
+        `evaluation.cells`.
     settings : mapping
         ``target``, ``locales``, ``include_target``, ``evaluation``, ``cache``.
     threads : int
@@ -48,7 +47,7 @@ class GreedySearch:
         self.zero_shot = read_matrix(inputs["matrix"])[self.target].to_dict()
         cell = Target(self.target, {SPLIT: inputs["table"]}, {SPLIT: inputs["table_digest"]})
         scoring = decided_scoring(settings, made_decision(inputs))
-        self.scorer = make_scorer(inputs, [(cell, SPLIT)], scoring, threads)
+        self.scorer = Scorer(inputs, [(cell, SPLIT)], scoring, threads)
 
     def run(self) -> dict[str, Any]:
         """Return ``sources`` in the order in which they were taken, and ``steps``: source, accuracy, taken or not."""

@@ -12,8 +12,7 @@ from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.core.signatures import plugin_function
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.model_text import ModelText
-from workflow_scripts.models.base import verify_base
-from workflow_scripts.models.checkpoints import load_task_vector, save_task_vector
+from workflow_scripts.models.checkpoints import load_task_vector, save_task_vector, verify_base
 from workflow_scripts.models.model_cache import COST, ModelCache
 
 

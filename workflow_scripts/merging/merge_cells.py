@@ -13,8 +13,8 @@ from typing import Any
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.evaluation.cells import SPLITS, CellCache, Packs, cell_cache, targets_of
-from workflow_scripts.evaluation.precision import decided_scoring, made_decision
+from workflow_scripts.evaluation.cells import CellCache, cell_cache, decided_scoring, made_decision, targets_of
+from workflow_scripts.evaluation.packs import SPLITS, Packs
 from workflow_scripts.merging.identities import Identities
 from workflow_scripts.selection.baselines import shrunk_name
 
@@ -26,7 +26,7 @@ class MergeJob:
     ----------
     inputs : mapping
         ``base``, ``base_digest``; what `Identities` reads; the target's example tables; ``text`` and ``text_digest``:
-        its training table, if a merge adapts to it; ``precision``: see `evaluation.precision`.
+        its training table, if a merge adapts to it; ``precision``: see `evaluation.cells`.
     settings : mapping
         What `Identities` reads, and ``scoring``: see `evaluation.cells.cell_cache`.
     """
@@ -49,10 +49,10 @@ class MergeJob:
         watch = Stopwatch()
         missing = {i: name for name, i in reversed(self.identities.items()) if not self._cached(i)}
         if missing:
-            from workflow_scripts.evaluation.score_checkpoint import make_scorer
+            from workflow_scripts.evaluation.scoring import Scorer
 
             cells = [(self.target, split) for split in SPLITS]
-            scorer = make_scorer(self.inputs, cells, self.settings["scoring"], threads)
+            scorer = Scorer(self.inputs, cells, self.settings["scoring"], threads)
             watch.ready()
             for identity, name in reversed(missing.items()):  # a shrunk source comes after its merge
                 self._make(identity, name, scorer, watch)

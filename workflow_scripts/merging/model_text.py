@@ -8,8 +8,8 @@ import torch
 
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.models.checkpoints import TaskVector, embedding_name, set_task_vector
-from workflow_scripts.models.compact import compact_model
 from workflow_scripts.models.predict import one_length_batches, predict
+from workflow_scripts.models.tokens import compact_model
 
 BATCH_TOKENS = 1024
 

@@ -11,7 +11,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.digests import digest_of_files, verify
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
 from workflow_scripts.core.seeds import derive_seed
@@ -129,16 +128,3 @@ def _check(report: dict[str, set[str]], model: PreTrainedModel, source: str) -> 
             f"base {source!r} does not match its own config: missing {missing[:5]}, of another shape {mismatched[:5]}. "
             "Check config.json against the weights, or give a bare encoder without a head of another size."
         )
-
-
-def verify_base(folder: str | Path, digest_file: str | Path) -> str:
-    """Return θ₀'s digest if its folder is what the digest file says; see `core.digests.verify`."""
-    return verify(folder, base_digest(folder), digest_file)
-
-
-def base_digest(folder: str | Path) -> str:
-    """Return the content digest of θ₀: config, weights and tokenizer."""
-    shards = sorted(p.name for p in Path(folder).glob("model-*-of-*.safetensors"))
-    weights = ["model.safetensors"] if (Path(folder) / "model.safetensors").exists() else shards
-    names = ("config.json", *weights, "tokenizer.json")
-    return digest_of_files(*(p for n in names if (p := Path(folder) / n).exists()))

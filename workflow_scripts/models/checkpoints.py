@@ -1,10 +1,15 @@
-"""Task vectors on disk, and models put together from θ₀ and a task vector.
+"""θ₀ and task vectors on disk, and models put together from them.
 
 A task vector file is a safetensors file that holds θ − θ₀: only the tensors that changed, and of the token embedding
 only the rows that changed (`{name}` holds their values, `{name}.rows` their positions).
+
+A job's model holds only the embedding rows that its texts use, a compact vocabulary. Cutting the embedding is exact: a
+forward pass gives the same bits, and training the same up to the summation order of the gradient norm, as long as
+weight decay never touches the embedding.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +18,60 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.digests import digest_of_files, verify_file
+from workflow_scripts.core.digests import digest_of_files, verify, verify_file
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.models.vocabulary import Vocabulary
 
 ROWS = ".rows"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SMALL_PAD = 16
 State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The kept token ids.
+
+    Attributes
+    ----------
+    ids : ndarray of int64, shape (V,)
+        Original ids, ascending; row i of a compact embedding is row ``ids[i]`` of the full one.
+    pad : int
+        The padding token's compact id.
+    """
+
+    ids: np.ndarray
+    pad: int
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, encoded: Iterable[Sequence[int]]) -> "Vocabulary":
+        """Return the vocabulary of tokenised texts plus the tokenizer's special tokens."""
+        used = {token for text in encoded for token in text}
+        return cls.keeping(used, tokenizer.all_special_ids, tokenizer.pad_token_id)
+
+    @classmethod
+    def keeping(cls, used: Iterable[int], special: Iterable[int], pad: int) -> "Vocabulary":
+        """Return the vocabulary of used token ids, special ones and the padding token among these."""
+        kept = {*used, *special}
+        if pad < SMALL_PAD:  # RoBERTa's kin count positions from the padding id: it must not move
+            kept |= set(range(pad))
+        ids = np.array(sorted(kept), np.int64)
+        return cls(ids, int(np.searchsorted(ids, pad)))
+
+    def encode(self, tokens: Sequence[int] | np.ndarray) -> list[int]:
+        """Return compact ids.
+
+        Raises
+        ------
+        KeyError
+            If a token is not in the vocabulary.
+        """
+        positions = np.searchsorted(self.ids, tokens)
+        if len(tokens) and not np.array_equal(self.ids[np.minimum(positions, len(self.ids) - 1)], tokens):
+            raise KeyError("a token is not in the compact vocabulary")
+        return positions.tolist()
 
 
 @dataclass
@@ -66,6 +115,19 @@ def _open(path: Path) -> Any:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
         raise XlmergeError(f"{path} cannot be read ({error}); delete it and rerun") from None
+
+
+def verify_base(folder: str | Path, digest_file: str | Path) -> str:
+    """Return θ₀'s digest if its folder is what the digest file says; see `core.digests.verify`."""
+    return verify(folder, base_digest(folder), digest_file)
+
+
+def base_digest(folder: str | Path) -> str:
+    """Return the content digest of θ₀: config, weights and tokenizer."""
+    shards = sorted(p.name for p in Path(folder).glob("model-*-of-*.safetensors"))
+    weights = ["model.safetensors"] if (Path(folder) / "model.safetensors").exists() else shards
+    names = ("config.json", *weights, "tokenizer.json")
+    return digest_of_files(*(p for n in names if (p := Path(folder) / n).exists()))
 
 
 def load_model(base: str | Path, vocabulary: Vocabulary) -> PreTrainedModel:

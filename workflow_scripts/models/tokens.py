@@ -1,25 +1,15 @@
-"""Tokenised texts, and their cache: what one job of a run has tokenised, no other does again."""
+"""Tokenised texts, and θ₀ cut to their tokens: what a job that reads sentences starts with."""
 
-import json
-import os
-import random
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import xxhash
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.digests import digest_of
-from workflow_scripts.core.fingerprint import fingerprint
-from workflow_scripts.models.vocabulary import Vocabulary, tokenise
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.models.checkpoints import Vocabulary, load_model
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Tokens:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> "Tokens":
-        """Tokenise texts; see `vocabulary.tokenise`."""
+        """Tokenise texts; see `tokenise`."""
         encoded = tokenise(tokenizer, texts, max_length)
         flat = np.fromiter((token for text in encoded for token in text), np.int32)
         lengths = np.array([len(text) for text in encoded], np.int32)
@@ -62,74 +52,53 @@ def vocabulary_of(tokens: Sequence[Tokens], keep: Sequence[int] = ()) -> Vocabul
     return Vocabulary.keeping(used, tokens[0].special, tokens[0].pad)
 
 
-class TokenCache:
-    """Tokenised example tables by content.
+def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    """Return the original token ids of each text, special tokens included, cut to `max_length`.
 
-    Parameters
+    Raises
+    ------
+    XlmergeError
+        If the encoder has fewer positions than `max_length`.
+    """
+    if max_length > tokenizer.model_max_length:
+        raise XlmergeError(
+            f"`max_length` is {max_length}, but the encoder takes at most {tokenizer.model_max_length} tokens: "
+            "lower `finetune.max_length` and `evaluation.max_length`"
+        )
+    if not len(texts):
+        return []
+    return tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)["input_ids"]
+
+
+@dataclass(frozen=True)
+class CompactModel:
+    """A model and texts.
+
+    Attributes
     ----------
-    folder : path
-        Files that cannot be read are made again.
-    base : path
-        θ₀'s folder, whose tokenizer is loaded only if a table is not in the cache.
-    digest : str
-        θ₀'s digest.
-    max_length : int
+    model : PreTrainedModel
+        θ₀ in evaluation mode, on the GPU if there is one.
+    vocabulary : Vocabulary
+        Of all the texts.
+    encoded : list of list of list of int
+        Group of texts → text → token ids in the model's vocabulary.
     """
 
-    def __init__(self, folder: str | Path, base: str | Path, digest: str, max_length: int) -> None:
-        self.folder, self.base, self.digest, self.max_length = Path(folder), base, digest, max_length
-
-    def get(self, texts: Mapping[str, Callable[[], Sequence[str]]]) -> dict[str, Tokens]:
-        """Return the tokens of tables.
-
-        Jobs that start together go through the tables in different orders, and so share the work.
-
-        Parameters
-        ----------
-        texts : mapping
-            A table's digest → what returns its texts.
-        """
-        order = list(texts)
-        random.Random(os.getpid()).shuffle(order)
-        return {data: self._find(data) or self._make(data, texts[data]()) for data in order}
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """θ₀'s tokenizer."""
-        return AutoTokenizer.from_pretrained(self.base)
-
-    def _path(self, data: str) -> Path:
-        made_of = {"base": self.digest, "data": data, "max_length": self.max_length}
-        key = digest_of({**made_of, "code": fingerprint("models.tokens")})
-        return self.folder / f"{key}.safetensors"
-
-    def _make(self, data: str, texts: Sequence[str]) -> Tokens:
-        tokens = Tokens.of(self.tokenizer, texts, self.max_length)
-        note = {"special": tokens.special, "pad": tokens.pad, "digest": _digest(tokens)}
-        with atomic_path(self._path(data)) as temporary:
-            arrays = {"ids": tokens.ids, "lengths": tokens.lengths}
-            save_file(arrays, temporary, metadata={"tokens": json.dumps(note)})
-        return tokens
-
-    def _find(self, data: str) -> Tokens | None:
-        path = self._path(data)
-        if not path.exists():
-            return None
-        try:
-            with safe_open(path, "numpy") as file:
-                note = json.loads(file.metadata()["tokens"])
-                arrays = file.get_tensor("ids"), file.get_tensor("lengths")
-            tokens = Tokens(*arrays, tuple(note["special"]), note["pad"])
-            if _digest(tokens) == note["digest"]:
-                return tokens
-        except (SafetensorError, OSError, TypeError, KeyError, ValueError):
-            pass
-        print(f"xlmerge: dropping damaged tokens: {path}", file=sys.stderr)
-        return None
+    model: PreTrainedModel
+    vocabulary: Vocabulary
+    encoded: list[list[list[int]]]
 
 
-def _digest(tokens: Tokens) -> str:
-    total = xxhash.xxh3_128(f"{tokens.special} {tokens.pad} {len(tokens.ids)}".encode())
-    total.update(np.ascontiguousarray(tokens.ids).tobytes())
-    total.update(np.ascontiguousarray(tokens.lengths).tobytes())
-    return total.hexdigest()
+def compact_model(
+    base: str | Path, groups: Iterable[Sequence[str]], max_length: int, keep: Sequence[int] = ()
+) -> CompactModel:
+    """Load θ₀ for groups of texts; longer texts are cut to `max_length` tokens. `keep`: further tokens to hold."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    return of_tokens(base, [Tokens.of(tokenizer, texts, max_length) for texts in groups], keep)
+
+
+def of_tokens(base: str | Path, groups: Sequence[Tokens], keep: Sequence[int] = ()) -> CompactModel:
+    """Load θ₀ for groups of tokenised texts; see `compact_model`."""
+    vocabulary = vocabulary_of(groups, keep)
+    model = load_model(base, vocabulary).to("cuda" if torch.cuda.is_available() else "cpu")
+    return CompactModel(model, vocabulary, [group.encoded(vocabulary) for group in groups])

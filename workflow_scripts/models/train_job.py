@@ -11,8 +11,7 @@ from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.models.attempts import finetune_with_retries
-from workflow_scripts.models.base import verify_base
-from workflow_scripts.models.checkpoints import save_task_vector
+from workflow_scripts.models.checkpoints import save_task_vector, verify_base
 from workflow_scripts.models.model_cache import COST, FILES, ModelCache
 from workflow_scripts.models.training import Trained
 

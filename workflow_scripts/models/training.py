@@ -19,10 +19,10 @@ from transformers import (
 )
 
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.gpus import has_bfloat16
 from workflow_scripts.models.checkpoints import TaskVector, changed_tokens, set_task_vector, task_vector_of
 from workflow_scripts.models.collapse import StopWhenDiverged, check_finite
-from workflow_scripts.models.compact import CompactModel, compact_model
-from workflow_scripts.models.hardware import has_bfloat16
+from workflow_scripts.models.tokens import CompactModel, compact_model
 
 Example = dict[str, Any]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.evaluation.cells import SPLITS, cell_cache
-from workflow_scripts.evaluation.precision import Decision, decided_scoring, foreseen_decision
+from workflow_scripts.evaluation.cells import Decision, cell_cache, decided_scoring, foreseen_decision
+from workflow_scripts.evaluation.packs import SPLITS
 from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.merge_cells import facts_path
 from workflow_scripts.models.model_cache import training_cache

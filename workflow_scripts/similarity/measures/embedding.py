@@ -39,8 +39,8 @@ def _means(context: Context) -> np.ndarray:
     """Return each locale's mean embedding, shape (N, H)."""
     import torch
 
-    from workflow_scripts.models.compact import compact_model
     from workflow_scripts.models.predict import one_length_batches
+    from workflow_scripts.models.tokens import compact_model
 
     assert context.base is not None
     torch.set_num_threads(context.threads)

@@ -23,7 +23,7 @@ def subword_overlap(context: Context) -> np.ndarray:
     """
     from transformers import AutoTokenizer
 
-    from workflow_scripts.models.vocabulary import tokenise
+    from workflow_scripts.models.tokens import tokenise
 
     tokenizer = AutoTokenizer.from_pretrained(context.base)
     special = set(tokenizer.all_special_ids)
