@@ -7,6 +7,7 @@ and of every ``workflow_scripts`` module that it imports, directly or not. Modul
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -46,11 +47,21 @@ def _tree(module: str) -> ast.Module:
     if file is None:
         raise ModuleNotFoundError(f"{module} has no file below {ROOT}")
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
+        if body and _is_docstring(body[0]):
             del body[0]
     return tree
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield all statements of a tree; expressions, which are most of it, hold none."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            pending += getattr(node, block, [])
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -65,7 +76,7 @@ def _tree_hash(module: str) -> str:
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     names: set[str] = set()
-    for node in ast.walk(_tree(module)):
+    for node in _statements(_tree(module)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
