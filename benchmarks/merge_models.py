@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.merging.context import Layout
-from workflow_scripts.merging.tensor_files import TensorFile, TensorWriter
+from workflow_scripts.merging.pieces import Layout
+from workflow_scripts.merging.streaming import TensorFile, TensorWriter
 
 PREFIX, EMBEDDING = "roberta.", "roberta.embeddings.word_embeddings.weight"
 LABELS = 60

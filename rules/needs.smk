@@ -28,13 +28,12 @@ def merge_code(method):
     modules = [
         resolve("merge method", m) for m in methods_in(method.name, method.settings)
     ]
-    adaptation = ["merging.adaptation"] if method.adapts else []
-    return fingerprint("merging.workflow_merge", *modules, *adaptation)
+    return fingerprint("merging.workflow_merge", *modules)
 
 
 def measurement_code(measurement):
     return fingerprint(
-        "merging.measure_model",
+        "merging.measuring",
         resolve("model measurement", MEASUREMENTS[measurement].name),
     )
 

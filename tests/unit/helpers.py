@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.engine import MergeFacts, merge_files
+from workflow_scripts.merging.pieces import Layout
 
 NAMES = ["de-DE", "fr-FR", "th-TH", "ar-SA", "zh-CN", "fi-FI", "sw-KE", "ru-RU", "el-GR"]
 

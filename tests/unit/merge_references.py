@@ -12,8 +12,8 @@ import numpy as np
 from numpy.random import Philox
 
 from tests.unit.helpers import NAMES, Rows, read_vector, write_vector
-from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.engine import merge_files
+from workflow_scripts.merging.pieces import Layout
 
 SHAPES = {
     "enc.embeddings.word.weight": (6, 4),

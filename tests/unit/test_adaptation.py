@@ -1,5 +1,7 @@
 """AdaMerging: its gradient against finite differences, and what it learns."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ import torch
 from tests.unit.helpers import merge
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.adaptation import Merged, _batches, _padded, adapt
-from workflow_scripts.merging.architecture import layout_of
+from workflow_scripts.merging.methods.adamerging import block_of
+from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.models.checkpoints import TaskVector, Vocabulary, load_model, skeleton
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
@@ -22,6 +25,11 @@ def task_vector(base, seed: int) -> TaskVector:
     return TaskVector(dense, {EMBEDDING: (rows, torch.randn(len(rows), shapes[EMBEDDING][1], generator=generator))})
 
 
+def blocks(base, granularity: str) -> Callable[[str], str]:
+    layout = Layout.of(skeleton(base))
+    return lambda name: block_of(name, granularity, layout)
+
+
 @pytest.fixture(scope="module")
 def sources(tiny_base) -> list[TaskVector]:
     return [task_vector(tiny_base, seed) for seed in (0, 1)]
@@ -32,7 +40,7 @@ def merged(tiny_base, sources) -> Merged:
     """In float64, so that finite differences are exact to many digits."""
     vocabulary = Vocabulary(np.arange(40), 1)
     model = load_model(tiny_base, vocabulary).double()
-    return Merged(model, vocabulary, sources, layout_of(skeleton(tiny_base)), "layer_wise")
+    return Merged(model, vocabulary, sources, blocks(tiny_base, "layer_wise"))
 
 
 def test_the_gradient_is_that_of_finite_differences(merged):
@@ -72,18 +80,18 @@ def test_the_entropy_is_that_of_the_merged_weights(tiny_base, sources, merged):
 @pytest.mark.parametrize("granularity", ["task_wise", "layer_wise"])
 def test_adaptation_lowers_the_entropy_and_is_reproducible(granularity, tiny_base, sources):
     parameters = {"granularity": granularity, "steps": 40, "batch_size": 4, "learning_rate": 0.02}
-    layout = layout_of(skeleton(tiny_base))
-    runs = [adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, layout, 32, seed=1) for _ in range(2)]
+    block = blocks(tiny_base, granularity)
+    runs = [adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, block, 32, seed=1) for _ in range(2)]
     assert runs[0] == runs[1]
     assert len(runs[0].entropy) == 40 and np.mean(runs[0].entropy[-5:]) < np.mean(runs[0].entropy[:5])
     assert len(runs[0].coefficients) == (1 if granularity == "task_wise" else 4)
-    other = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, layout, 32, seed=2)
+    other = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, block, 32, seed=2)
     assert other.entropy != runs[0].entropy
 
 
 def test_coefficients_start_at_the_weights(tiny_base, sources):
     parameters = {"granularity": "task_wise", "steps": 1, "batch_size": 2, "learning_rate": 1e-9}
-    found = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, layout_of(skeleton(tiny_base)), 32, seed=1)
+    found = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, blocks(tiny_base, "task_wise"), 32, seed=1)
     assert found.coefficients == {"model": pytest.approx([0.3, 0.7])}
 
 

@@ -20,8 +20,8 @@ from workflow_scripts.core.registry import load
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.jobs import build_base, evaluate_row, finetune_model, merge_models
-from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.merging.model_text import ModelText
+from workflow_scripts.merging.measuring import ModelText
+from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.models.checkpoints import (
     Vocabulary,
     load_model,
@@ -203,7 +203,7 @@ def test_training_learns_and_its_task_vector_survives_a_round_trip(study, tmp_pa
     vector = load_task_vector(study.model("de-DE"), read_digest(study.folder / "base.digest"))
     names = {n for n, _ in skeleton(study.base).named_parameters()}
     assert {*vector.dense, *vector.rows} <= names
-    assert any(n in layout_of(skeleton(study.base)).head for n in vector.dense)
+    assert any(n in Layout.of(skeleton(study.base)).head for n in vector.dense)
     (rows, values), *rest = vector.rows.values()
     assert not rest and values.ne(0).any(1).all()
     save_task_vector(vector, tmp_path / "again", "float32", {"base": "b"})
@@ -234,7 +234,7 @@ def test_merges_change_encoder_and_head_and_are_scored(study):
     assert study.facts["merges_computed"] == len(METHODS)
     scores = {name: read_pack(study.folder / "merge.test", name) for name in METHODS}
     assert len({s.digest() for s in scores.values()}) == len(METHODS)
-    layout = layout_of(skeleton(study.base))
+    layout = Layout.of(skeleton(study.base))
     assert layout.layers == 2 and {layout.layer(n) for n in layout.shapes} == {None, 0, 1}
     assert {"embedding", "encoder", "head"} == {layout.part(n) for n in layout.shapes}
     facts = json.loads((study.folder / "merge.json").read_text())["average"]

@@ -15,8 +15,8 @@ from workflow_scripts.checkpoints.memory import PROCESS, expected_memory
 from workflow_scripts.cli.merge_checkpoints import main
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Context, Layout
 from workflow_scripts.merging.method import Step
+from workflow_scripts.merging.pieces import Context, Layout
 
 METHODS = registry.names("merge method")
 

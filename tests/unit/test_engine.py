@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from tests.unit.helpers import NAMES, Rows, merge, merge_with_facts, piece_size, read_vector, write_vector
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.engine import merge_files
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.pieces import Layout
+from workflow_scripts.merging.streaming import TensorFile
 from workflow_scripts.merging.trimming import exact_threshold
 
 METHODS = [

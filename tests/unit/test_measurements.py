@@ -9,8 +9,8 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.measurements.fisher import fisher
 from workflow_scripts.merging.measurements.gram import gram
+from workflow_scripts.merging.measuring import ModelText
 from workflow_scripts.merging.method import load_method
-from workflow_scripts.merging.model_text import ModelText
 from workflow_scripts.models.checkpoints import TaskVector, skeleton
 
 TEXTS = ["turn on the light", "play some music", "what is the weather like", "play it", "turn the music off now"]

@@ -6,7 +6,7 @@ import yaml
 from workflow_scripts.checkpoints.mergekit.config import number, parse_config
 from workflow_scripts.checkpoints.mergekit.translation import steps_for, translate_config, unused_parameters
 from workflow_scripts.checkpoints.mergekit.values import depth, interpolate
-from workflow_scripts.merging.context import Layout
+from workflow_scripts.merging.pieces import Layout
 
 TENSORS = ["enc.embed.weight", *(f"enc.layer.{i}.{part}.weight" for i in range(3) for part in ("attn", "mlp")), "head"]
 LAYOUT = Layout(head=frozenset({"head"}), layers=3, shapes=dict.fromkeys(TENSORS, (2, 2)))

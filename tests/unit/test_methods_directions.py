@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.helpers import Rows, merge, merge_one
 from tests.unit.merge_references import EMBEDDING, SHAPES, run
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.spheres import sphere_coefficients
+from workflow_scripts.merging.geometry import sphere_coefficients
 
 few = settings(max_examples=60, deadline=None)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.unit.merge_references import run
-from workflow_scripts.merging.context import Layout
-from workflow_scripts.merging.matrices import polar_factor, singular_triples
+from workflow_scripts.merging.geometry import polar_factor, singular_triples
+from workflow_scripts.merging.pieces import Layout
 
 MATRIX = "enc.layer.0.dense.weight"
 

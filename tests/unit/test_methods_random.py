@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.unit.helpers import NAMES, merge_one
 from tests.unit.merge_references import random_bytes, run
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.masks import Masks, spans
-from workflow_scripts.merging.sources import Tensor
+from workflow_scripts.merging.dropping import Masks, spans
+from workflow_scripts.merging.streaming import Tensor
 
 WHOLE = Tensor("w", (50, 8), None, 0)
 few = settings(max_examples=40, deadline=None)

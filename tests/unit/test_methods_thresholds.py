@@ -6,9 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.helpers import merge, piece_size
-from workflow_scripts.merging import order_statistics, scopes
-from workflow_scripts.merging.order_statistics import LARGEST, Bracket, brackets, find, radix_search
-from workflow_scripts.merging.trimming import exact_thresholds, magnitude_keys
+from workflow_scripts.merging import trimming
+from workflow_scripts.merging.trimming import (
+    LARGEST,
+    Bracket,
+    brackets,
+    exact_thresholds,
+    find,
+    magnitude_keys,
+    radix_search,
+)
 
 few = settings(max_examples=60, deadline=None)
 
@@ -58,7 +65,7 @@ def test_a_bracket_that_misses_is_no_harm(bracket):
 
 
 def test_a_bracket_that_holds_too_much_is_given_up(monkeypatch):
-    monkeypatch.setattr(order_statistics, "COLLECTED", 10)
+    monkeypatch.setattr(trimming, "COLLECTED", 10)
     keys = np.arange(1, 101, dtype=np.uint32)
     bracket = Bracket(1, LARGEST)
     for _, part in passes(keys)():
@@ -99,8 +106,8 @@ def test_sampling_does_not_change_a_merge(method, parameters, collected, monkeyp
     vectors[1]["rows"][::2] = 0
     expected = merge(vectors, method, **parameters)
     for name, value in (("SMALL", 0), ("CHUNKS", 200), ("CHUNK", 16)):
-        monkeypatch.setattr(scopes, name, value)
-    monkeypatch.setattr(order_statistics, "COLLECTED", collected)
+        monkeypatch.setattr(trimming, name, value)
+    monkeypatch.setattr(trimming, "COLLECTED", collected)
     with piece_size(1000):
         found = merge(vectors, method, **parameters)
     for name, value in expected.items():

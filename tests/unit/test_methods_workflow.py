@@ -7,7 +7,7 @@ import torch
 from tests.unit.helpers import NAMES
 from workflow_scripts.core import registry
 from workflow_scripts.core.digests import digest_of_files, write_digest
-from workflow_scripts.merging.architecture import layout_of
+from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.merging.workflow_merge import merge_models
 from workflow_scripts.models.checkpoints import TaskVector, load_task_vector, save_task_vector, skeleton
 
@@ -21,7 +21,7 @@ CASES = [*((m, {}) for m in registry.names("merge method") if m not in WITH_DATA
 @pytest.fixture(scope="module")
 def inputs(tiny_base, tmp_path_factory) -> dict:
     """Two fine-tunes of the tiny encoder that changed everything but most of the embedding."""
-    folder, shapes = tmp_path_factory.mktemp("models"), layout_of(skeleton(tiny_base)).shapes
+    folder, shapes = tmp_path_factory.mktemp("models"), Layout.of(skeleton(tiny_base)).shapes
     models, digests = [], []
     for i in range(2):
         generator = torch.Generator().manual_seed(i)
@@ -41,7 +41,7 @@ def test_every_method_merges_a_real_encoder(method, parameters, inputs, tmp_path
     entry["groups"] = {NAMES[0]: "Germanic", NAMES[1]: "Romance"}
     facts = merge_models(inputs, entry, BASE, tmp_path / "merged.safetensors")
     merged = load_task_vector(tmp_path / "merged.safetensors", BASE)
-    assert len(merged.dense) + len(merged.rows) == len(layout_of(skeleton(inputs["base"])).shapes)
+    assert len(merged.dense) + len(merged.rows) == len(Layout.of(skeleton(inputs["base"])).shapes)
     assert all(torch.isfinite(t).all() for t in merged.dense.values())
     assert set(facts) == {"embedding", "encoder", "head"}
     norms = [np.sqrt(sum(float(t.square().sum()) for n, t in merged.dense.items() if "classifier" in n))]
@@ -51,7 +51,7 @@ def test_every_method_merges_a_real_encoder(method, parameters, inputs, tmp_path
 
 
 def test_the_layout_of_a_real_encoder(tiny_base):
-    layout = layout_of(skeleton(tiny_base))
+    layout = Layout.of(skeleton(tiny_base))
     assert (layout.embedding, layout.layers) == (EMBEDDING, 2)
     assert layout.head == {"classifier.weight", "classifier.bias"}
     assert layout.part("bert.pooler.dense.weight") == "encoder"
@@ -72,6 +72,6 @@ def test_the_layout_of_a_real_encoder(tiny_base):
     ],
 )
 def test_layers_of_other_architectures(name, layer):
-    from workflow_scripts.merging.context import layer_index
+    from workflow_scripts.merging.pieces import layer_index
 
     assert layer_index(name) == layer

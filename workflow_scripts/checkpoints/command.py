@@ -12,7 +12,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import limits, parameter_model, plugin_function
 from workflow_scripts.core.signatures import summary as summary_of
 from workflow_scripts.merging.method import Step
-from workflow_scripts.merging.progress import Progress
+from workflow_scripts.merging.streaming import Progress
 
 PROGRAM = "python -m workflow_scripts.cli.merge_checkpoints"
 ABOUT = """Merge fine-tuned sequence classifiers (Hugging Face folders, hub ids, or xlmerge's task vectors) into one.

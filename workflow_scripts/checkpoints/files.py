@@ -8,7 +8,7 @@ import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.architecture import Architecture
-from workflow_scripts.merging.tensor_files import NUMPY, Stored, TensorFile
+from workflow_scripts.merging.streaming import NUMPY, Stored, TensorFile
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 FLOATS = ("F32", "F16", "BF16", "F64")

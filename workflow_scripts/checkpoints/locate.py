@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workflow_scripts.checkpoints.files import WEIGHTS
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.streaming import TensorFile
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 TOKENIZER = (

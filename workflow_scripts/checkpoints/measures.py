@@ -6,7 +6,7 @@ import numpy as np
 
 from workflow_scripts.checkpoints.models import Models
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging import heads
+from workflow_scripts.merging import workflow_merge
 
 SAMPLE = 4096  # elements per matrix
 FAR = 0.5  # a fine-tune moves an encoder by a few per cent
@@ -49,7 +49,7 @@ def head_cosines(models: Models, tensors: frozenset[str]) -> list[list[float]]:
     tensors : frozenset of str
         The tensors that become the sources' mean.
     """
-    cosines = heads.head_cosines(models.readers, models.names, models.base, tensors)
-    if warning := heads.little_in_common(cosines):
+    cosines = workflow_merge.head_cosines(models.readers, models.names, models.base, tensors)
+    if warning := workflow_merge.little_in_common(cosines):
         models.note(warning)
     return cosines

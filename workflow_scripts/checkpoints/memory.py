@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.method import Method, Step, load_method
-from workflow_scripts.merging.sources import PIECE, Tensor
+from workflow_scripts.merging.pieces import Context
+from workflow_scripts.merging.streaming import PIECE, Tensor
 
 PROCESS = 450 << 20  # bytes: Python, torch and transformers' config classes, the heap that the engine keeps
 WORKING = 6  # copies of a piece that a method makes, and double precision

@@ -20,11 +20,17 @@ from workflow_scripts.core.atomic import atomic_path, write_json
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameter_model
 from workflow_scripts.core.validation import describe
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.engine import OpenWriter, check_weights, merge_steps, scratch_beside, vector_writer
-from workflow_scripts.merging.facts import summarise
+from workflow_scripts.merging.engine import (
+    OpenWriter,
+    check_weights,
+    merge_steps,
+    scratch_beside,
+    summarise,
+    vector_writer,
+)
 from workflow_scripts.merging.method import Step, load_method, methods_in
-from workflow_scripts.merging.progress import Progress
+from workflow_scripts.merging.pieces import Context
+from workflow_scripts.merging.streaming import Progress
 from workflow_scripts.models.checkpoints import base_digest
 
 Merge = Callable[[OpenWriter], dict[str, Any]]  # merges into what a writer makes of it; returns the report

@@ -12,7 +12,7 @@ from workflow_scripts.checkpoints.locate import locate, locate_base, short_names
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import warn
 from workflow_scripts.merging.architecture import Architecture, load_config
-from workflow_scripts.merging.tensor_files import ROWS, Reader, TensorFile
+from workflow_scripts.merging.streaming import ROWS, Reader, TensorFile
 from workflow_scripts.models.checkpoints import base_digest, require_base
 
 BASE = "the base"

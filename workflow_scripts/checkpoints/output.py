@@ -14,9 +14,8 @@ from workflow_scripts.checkpoints.locate import TOKENIZER
 from workflow_scripts.checkpoints.models import Models
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.masks import spans
-from workflow_scripts.merging.sources import PIECE, Tensor
-from workflow_scripts.merging.tensor_files import ITEM_BYTES, TensorWriter
+from workflow_scripts.merging.dropping import spans
+from workflow_scripts.merging.streaming import ITEM_BYTES, PIECE, Tensor, TensorWriter
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 

@@ -13,11 +13,11 @@ from workflow_scripts.checkpoints.checks import check_labels, labels_of
 from workflow_scripts.checkpoints.locate import locate
 from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.messages import warn
-from workflow_scripts.merging.architecture import layout_of, load_config
-from workflow_scripts.merging.context import Layout
-from workflow_scripts.merging.heads import OWN_HEAD, SAME_START, head_cosines
+from workflow_scripts.merging.architecture import load_config
 from workflow_scripts.merging.method import Step
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.pieces import Layout
+from workflow_scripts.merging.streaming import TensorFile
+from workflow_scripts.merging.workflow_merge import OWN_HEAD, SAME_START, head_cosines
 from workflow_scripts.models.checkpoints import TaskVector, save_task_vector, skeleton, verify_base
 
 
@@ -46,7 +46,7 @@ def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: st
         If the model does not belong to θ₀.
     """
     digest = verify_base(inputs["base"], inputs["base_digest"])
-    layout = layout_of(skeleton(inputs["base"]))
+    layout = Layout.of(skeleton(inputs["base"]))
     name, folder = f"{settings['locale']} ({settings['source']})", locate(settings["source"])
     configs = {name: load_config(folder), "the run": load_config(Path(inputs["base"]))}
     check_labels({owner: labels_of(config) for owner, config in configs.items()})

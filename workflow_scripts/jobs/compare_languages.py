@@ -5,7 +5,7 @@ from typing import Any
 
 from workflow_scripts.core.job import run_job
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.merging.architecture import layout_of
+from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.models.checkpoints import skeleton, verify_base, verify_task_vector
 from workflow_scripts.similarity.context import Context
 from workflow_scripts.similarity.output import write_similarity
@@ -24,7 +24,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         settings["languages"],
         seed=settings["seed"],
         models=models,
-        head=layout_of(skeleton(inputs["base"])).head,
+        head=Layout.of(skeleton(inputs["base"])).head,
         base=Path(inputs["base"]),
         texts=dict(zip(settings["locales"], texts, strict=False)),
         max_length=settings["max_length"],

@@ -17,7 +17,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     cache = ModelCache(settings["cache"], made_of, "measurements", MEASUREMENT_FILES)
     measured = not cache.restore(outputs)
     if measured:
-        from workflow_scripts.merging.measure_model import measure
+        from workflow_scripts.merging.measuring import measure
 
         measure(inputs, settings, made_of["base"], cache, threads, watch)
         cache.restore(outputs)

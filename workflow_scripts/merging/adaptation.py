@@ -1,6 +1,6 @@
 """Test-time adaptation without test data: merge coefficients learned on the target's unlabelled training text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -13,11 +13,7 @@ from transformers import PreTrainedModel
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.merging.context import Layout
-from workflow_scripts.merging.method import load_method
-from workflow_scripts.merging.methods.adamerging import Granularity, block_of
-from workflow_scripts.models.checkpoints import State, TaskVector, Vocabulary, load_task_vector, skeleton
+from workflow_scripts.models.checkpoints import State, TaskVector, Vocabulary, load_task_vector
 from workflow_scripts.models.tokens import compact_model
 
 
@@ -46,8 +42,8 @@ class Merged:
         θ₀ on a compact vocabulary.
     vocabulary : Vocabulary
     sources : list of TaskVector
-    layout : Layout
-    granularity : {"task_wise", "layer_wise"}
+    block_of : callable
+        Tensor name → the block of the model that shares a coefficient.
     """
 
     def __init__(
@@ -55,13 +51,12 @@ class Merged:
         model: PreTrainedModel,
         vocabulary: Vocabulary,
         sources: Sequence[TaskVector],
-        layout: Layout,
-        granularity: Granularity,
+        block_of: Callable[[str], str],
     ) -> None:
         self.model = model.requires_grad_(False)
         self._base: State = dict(model.named_parameters())
         self._tau = {name: self._stack(name, sources, vocabulary) for name in self._base if _changed(name, sources)}
-        self._blocks = {name: block_of(name, granularity, layout) for name in self._tau}
+        self._blocks = {name: block_of(name) for name in self._tau}
 
     @property
     def blocks(self) -> list[str]:
@@ -98,17 +93,27 @@ def _changed(name: str, sources: Sequence[TaskVector]) -> bool:
 
 
 def adapt_to_target(
-    inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str, max_length: int, seed: int
+    inputs: Mapping[str, Any],
+    weights: Sequence[float],
+    parameters: Mapping[str, Any],
+    block_of: Callable[[str], str],
+    base: str,
+    max_length: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Learn the coefficients of a merge of the workflow.
 
     Parameters
     ----------
     inputs : mapping
-        ``models``, one path per source of the entry; ``text`` and ``text_digest``: one path each, the target's training
+        ``models``, one path per source; ``text`` and ``text_digest``: one path each, the target's training
         table; ``base``: θ₀'s folder.
-    entry : mapping
-        The merge's slice of the plan.
+    weights : sequence of float
+        Where the coefficients start.
+    parameters : mapping
+        The method's hyper-parameters.
+    block_of : callable
+        Tensor name → the block of the model that shares a coefficient.
     base : str
         θ₀'s digest.
     max_length, seed : int
@@ -120,11 +125,9 @@ def adapt_to_target(
     """
     texts = read_examples(inputs["text"][0], inputs["text_digest"][0])["text"].tolist()
     sources = [load_task_vector(path, base) for path in inputs["models"]]
-    settings = load_method(entry["method"], entry["parameters"]).settings
-    layout = layout_of(skeleton(inputs["base"]))
-    found = adapt(inputs["base"], sources, entry["weights"], texts, settings, layout, max_length, seed)
-    ends = {"first": fmean(found.entropy[:10]), "last": fmean(found.entropy[-10:])}
-    return {"coefficients": found.coefficients, "entropy": ends}
+    adapted = adapt(inputs["base"], sources, weights, texts, parameters, block_of, max_length, seed)
+    ends = {"first": fmean(adapted.entropy[:10]), "last": fmean(adapted.entropy[-10:])}
+    return {"coefficients": adapted.coefficients, "entropy": ends}
 
 
 def adapt(
@@ -133,7 +136,7 @@ def adapt(
     weights: Sequence[float],
     texts: Sequence[str],
     parameters: Mapping[str, Any],
-    layout: Layout,
+    block_of: Callable[[str], str],
     max_length: int,
     seed: int,
 ) -> Adapted:
@@ -150,7 +153,8 @@ def adapt(
         The target's sentences.
     parameters : mapping
         The method's hyper-parameters.
-    layout : Layout
+    block_of : callable
+        Tensor name → the block of the model that shares a coefficient.
     max_length : int
         Longer sentences are cut.
     seed : int
@@ -163,7 +167,7 @@ def adapt(
     """
     compact = compact_model(base, [texts], max_length)
     model, (encoded,) = compact.model, compact.encoded
-    merged = Merged(model, compact.vocabulary, sources, layout, parameters["granularity"])
+    merged = Merged(model, compact.vocabulary, sources, block_of)
     start = torch.tensor(weights, dtype=torch.float32, device=model.device)
     coefficients = {block: start.clone().requires_grad_() for block in merged.blocks}
     optimiser = torch.optim.Adam(list(coefficients.values()), lr=parameters["learning_rate"])

@@ -11,17 +11,9 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Layout
-from workflow_scripts.models.checkpoints import embedding_name
+from workflow_scripts.merging.pieces import Layout
 
 OLD_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))  # LayerNorm's, in checkpoints converted from TensorFlow
-
-
-def layout_of(model: Any) -> Layout:
-    """Return which tensor is what in a Hugging Face encoder classifier."""
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    head = frozenset(name for name in shapes if not name.startswith(model.base_model_prefix + "."))
-    return Layout(embedding_name(model), head, model.config.num_hidden_layers, shapes=shapes)
 
 
 def load_config(folder: Path) -> Any:
@@ -74,7 +66,7 @@ class Architecture:
     def of(cls, config: Any) -> "Architecture":
         """Return the architecture of a config."""
         model = skeleton_of(config)
-        layout = layout_of(model)
+        layout = Layout.of(model)
         parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
         buffers = frozenset(set(model.state_dict()) - parameters)
         return cls(config, type(model).__name__, model.base_model_prefix, layout, buffers)
@@ -84,7 +76,7 @@ class Architecture:
         """Tensors with one row per label: those that grow with the number of labels."""
         config = copy.deepcopy(self.config)
         config.num_labels = self.config.num_labels + 1
-        larger = layout_of(skeleton_of(config)).shapes
+        larger = Layout.of(skeleton_of(config)).shapes
         return frozenset(name for name, shape in self.layout.shapes.items() if larger[name] != shape)
 
     def is_fresh_part(self, name: str) -> bool:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,15 +13,58 @@ import numpy as np
 
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Context, Layout
-from workflow_scripts.merging.facts import MergeFacts
 from workflow_scripts.merging.method import Merge, Method, Step, load_method
-from workflow_scripts.merging.pieces import Piece, pieces
-from workflow_scripts.merging.progress import Progress
-from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.tensor_files import ROWS, Reader, TensorFile, TensorWriter
+from workflow_scripts.merging.pieces import Context, Layout, Piece, pieces
+from workflow_scripts.merging.streaming import ROWS, Progress, Reader, Sources, Tensor, TensorFile, TensorWriter
 
 HEAP = 24 << 20  # bytes
+
+
+@dataclass
+class MergeFacts:
+    """What a merge did, for its sidecar.
+
+    Attributes
+    ----------
+    nonzero, elements : dict of str to int
+        Per tensor: elements of the merged task vector that are not 0, and all aligned elements.
+    squared_norm : dict of str to float
+        Per tensor, of the merged task vector.
+    moved : set of str
+        Tensors that a source changed.
+    """
+
+    nonzero: dict[str, int] = field(default_factory=dict)
+    elements: dict[str, int] = field(default_factory=dict)
+    squared_norm: dict[str, float] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+
+    @property
+    def erased(self) -> list[str]:
+        """Tensors that sources changed and the merge leaves at θ₀: trimming left no element, or none agreed."""
+        return sorted(name for name in self.moved if self.nonzero[name] == 0)
+
+    def note(self, tensor: Tensor, merged: np.ndarray) -> None:
+        """Take in a piece of the merged task vector."""
+        name, norm = tensor.name, float(np.dot(merged, merged))
+        self.nonzero[name] = self.nonzero.get(name, 0) + int(np.count_nonzero(merged != 0))
+        self.elements[name] = tensor.size
+        self.squared_norm[name] = self.squared_norm.get(name, 0.0) + norm
+
+
+def summarise(facts: MergeFacts, layout: Layout) -> dict[str, Any]:
+    """Return density and norm per part of the model."""
+    parts: dict[str, list[str]] = {"embedding": [], "encoder": [], "head": []}
+    for name in facts.elements:
+        parts[layout.part(name)].append(name)
+    return {
+        part: {
+            "elements": sum(facts.elements[n] for n in names),
+            "density": sum(facts.nonzero[n] for n in names) / max(1, sum(facts.elements[n] for n in names)),
+            "norm": sum(facts.squared_norm[n] for n in names) ** 0.5,
+        }
+        for part, names in parts.items()
+    }
 
 
 class Writer(Protocol):

@@ -16,6 +16,7 @@ from workflow_scripts.core.digests import read_digest
 from workflow_scripts.evaluation.cells import CellCache, cell_cache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import SPLITS, Packs
 from workflow_scripts.merging.identities import Identities
+from workflow_scripts.merging.method import load_method
 from workflow_scripts.selection.baselines import shrunk_name
 
 
@@ -112,10 +113,9 @@ class MergeJob:
         return shrink_model({**inputs, "base": self.inputs["base"]}, self.base, merged, out)
 
     def _adapt(self, inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-        from workflow_scripts.merging.adaptation import adapt_to_target
-
         max_length = self.settings["scoring"]["evaluation"]["max_length"]
-        return adapt_to_target(inputs, entry, self.base, max_length, self.known.seed)
+        method = load_method(entry["method"], entry["parameters"])
+        return method.adapt(inputs, entry["weights"], self.base, max_length, self.known.seed)
 
     def _cached(self, identity: str) -> bool:
         scores = [self._cache(identity).find(self.target, split) for split in SPLITS]

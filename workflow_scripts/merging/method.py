@@ -13,27 +13,70 @@ A method is one module in ``merging/methods/``:
 - ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
 - ``needs_base(parameters)``, optional: does it read θ₀?
 - ``NEEDS_GROUPS``, optional: does it need to know each source's group?
-- ``measurement(parameters)``, optional: what has to be measured on each source (see `measured`);
-- ``ADAPTS``, optional: are its coefficients learned from the target's unlabelled text (see `adaptation`)?
+- ``measurement(parameters)``, optional: what has to be measured on each source (see `Wanted`);
+- ``adapt(parameters, inputs, weights, base, max_length, seed)``, optional: learns its coefficients from the target's
+  unlabelled text;
 - ``supervision(parameters)``, optional: what the method itself sees of the target; default ``"none"``.
 
 What `prepare` returns is closed at the end if it has a method ``close``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.signatures import parameters, plugin_function
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.measured import Wanted
-from workflow_scripts.merging.pieces import Shape
-from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.tensor_files import Reader
+from workflow_scripts.core.signatures import changed_parameters, parameters, plugin_function
+from workflow_scripts.merging.pieces import Context, Shape
+from workflow_scripts.merging.streaming import Reader, Sources, Tensor
+
+Text = Annotated[
+    Literal["sources", "target", "both"],
+    Field(
+        description="What is looked at: each source's own validation sentences, the target's unlabelled training "
+        "sentences, or the mean of both."
+    ),
+]
+Examples = Annotated[int, Field(ge=1, description="Sentences per model and text, drawn without replacement.")]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A measurement that a method asks for.
+
+    Attributes
+    ----------
+    name : str
+        A module in ``merging/measurements/``.
+    parameters : mapping
+        Its hyper-parameters.
+    text : {"sources", "target", "both"}
+        Whose sentences: each source's own validation split, or the target's training split without its labels.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    text: Text
+
+    @property
+    def key(self) -> str:
+        """Name for people and for paths; parameters appear where they differ from their defaults."""
+        return "_".join([self.name, *changed_parameters("model measurement", self.name, self.parameters)])
+
+    def texts(self, source: str, target: str) -> list[tuple[str, str]]:
+        """Return the (locale, split) pairs that it is measured on for one source."""
+        own, other = (source, "validation"), (target, "train")
+        return {"sources": [own], "target": [other], "both": [own, other]}[self.text]
+
+
+def supervision_of(text: Text) -> str:
+    """Return what a measurement on some text needs of the target."""
+    return "none" if text == "sources" else "unlabelled"
 
 
 @dataclass(frozen=True)
@@ -118,7 +161,7 @@ class Method:
     @property
     def adapts(self) -> bool:
         """Whether its coefficients are learned from the target's unlabelled text."""
-        return getattr(self.module, "ADAPTS", False)
+        return hasattr(self.module, "adapt")
 
     @property
     def needs_data(self) -> bool:
@@ -134,6 +177,12 @@ class Method:
     def grouped_by(self) -> str | None:
         """What it groups its sources by: its parameter ``by``."""
         return self.settings["by"] if getattr(self.module, "NEEDS_GROUPS", False) else None
+
+    def adapt(
+        self, inputs: Mapping[str, Any], weights: Sequence[float], base: str, max_length: int, seed: int
+    ) -> dict[str, Any]:
+        """Learn its coefficients from the target's text: block of the model → one per source; see `adaptation`."""
+        return self.module.adapt(self.settings, inputs, weights, base, max_length, seed)
 
     def check_sources(self, count: int) -> None:
         """Raise an `XlmergeError` if it does not take that many sources."""

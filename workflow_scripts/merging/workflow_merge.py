@@ -1,19 +1,65 @@
-"""A merge as the workflow runs it: verified sources in, one task vector out, facts for the sidecar."""
+"""A merge as the workflow runs it: verified sources in, one task vector out, facts for the sidecar.
+
+A fine-tune made elsewhere starts from a random head of its own, so that θ − θ₀ of the head is mostly the difference of
+two random draws: trimming it or electing signs in it means nothing, and merges take the heads' weighted mean.
+"""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from workflow_scripts.core.digests import verify_file
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import warn
-from workflow_scripts.merging.architecture import layout_of
-from workflow_scripts.merging.engine import merge_files
-from workflow_scripts.merging.facts import summarise
-from workflow_scripts.merging.heads import OWN_HEAD, head_cosines, little_in_common
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.engine import merge_files, summarise
+from workflow_scripts.merging.pieces import Layout, gram
+from workflow_scripts.merging.streaming import Reader, Sources, TensorFile
 from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
+
+OWN_HEAD = "own_head"  # in a task vector's metadata: its head did not start from θ₀'s
+SAME_START = 0.5  # cosine with θ₀'s head: heads drawn apart are near 0, fine-tuning moves a head far less
+ALIKE = 0.5
+
+
+def head_cosines(
+    sources: Sequence[Path | Reader], names: Sequence[str], base: Reader, tensors: Collection[str]
+) -> list[list[float]]:
+    """Return the pairwise cosines of the sources' heads (whole weights).
+
+    Parameters
+    ----------
+    sources, names : sequence
+        Task vectors, in the same order.
+    base : Reader
+        θ₀.
+    tensors : collection of str
+        The head's; without any there are no cosines.
+    """
+    if not tensors:
+        return []
+    opened = Sources(sources, names, {n: base.stored[n].shape for n in tensors if n in base.stored}, tensors)
+    try:
+        products = sum((gram(opened, tensor, base) for tensor in opened.tensors), np.zeros((len(names),) * 2))
+    finally:
+        opened.close()
+    norms = np.sqrt(np.diag(products))
+    lengths = np.outer(norms, norms)
+    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return [[round(float(c), 6) for c in row] for row in cosines]
+
+
+def little_in_common(cosines: Sequence[Sequence[float]]) -> str | None:
+    """Return a warning if two heads have little in common."""
+    lowest = min((c for i, row in enumerate(cosines) for c in row[i + 1 :]), default=1.0)
+    if lowest >= ALIKE:
+        return None
+    return (
+        f"the sources' heads have little in common (lowest cosine {lowest:.2f}), so their mean may classify badly: "
+        "they probably started from different random heads. Fine-tune from one θ₀ with a head instead."
+    )
 
 
 def merge_models(
@@ -58,7 +104,7 @@ def merge_models(
     for source, files in measurements.items():
         for path, digest_file in zip(files, inputs["measurement_digests"][source], strict=True):
             verify_file(path, digest_file)
-    layout = layout_of(skeleton(inputs["base"]))
+    layout = Layout.of(skeleton(inputs["base"]))
     theta0 = Path(inputs["base"]) / "model.safetensors"
     facts = merge_files(
         paths,

@@ -10,8 +10,8 @@ from workflow_scripts.checkpoints.mergekit.methods import RULES, Rule
 from workflow_scripts.checkpoints.mergekit.values import Values, depth
 from workflow_scripts.checkpoints.models import Models
 from workflow_scripts.core.errors import XlmergeError, did_you_mean, unknown
-from workflow_scripts.merging.context import Layout
 from workflow_scripts.merging.method import Step
+from workflow_scripts.merging.pieces import Layout
 
 NOT_HERE = ("arcee_fusion", "multislerp", "nearswap", "nuslerp", "passthrough", "ram", "ramplus_tl")
 FREE = {"max_iter", "tol"}  # Karcher means are iterated until nothing moves

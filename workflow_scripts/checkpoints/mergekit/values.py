@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from workflow_scripts.checkpoints.mergekit.config import Config, Parameters, Scalar, Value, flag, number
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Layout
+from workflow_scripts.merging.pieces import Layout
 
 T = TypeVar("T", float, bool)
 Convert = Callable[[Scalar, str], T]

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from workflow_scripts.merging.measured import Examples
-
 if TYPE_CHECKING:
     import torch
 
-    from workflow_scripts.merging.model_text import ModelText
+    from workflow_scripts.merging.measuring import ModelText
 
 GRADIENT_BYTES = 1 << 30  # of the per-example gradients that are in memory at once
 
@@ -18,7 +16,7 @@ GRADIENT_BYTES = 1 << 30  # of the per-example gradients that are in memory at o
 def fisher(
     subject: "ModelText",
     *,
-    examples: Examples = 256,
+    examples: Annotated[int, Field(ge=1, description="Sentences, drawn without replacement.")] = 256,
     empirical: Annotated[
         bool, Field(description="Gradient at the gold label, not at one drawn from the model.")
     ] = False,

@@ -1,13 +1,13 @@
 """Gram matrices of the inputs of a model's linear layers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from workflow_scripts.merging.measured import Examples
+from pydantic import Field
 
 if TYPE_CHECKING:
     import torch
 
-    from workflow_scripts.merging.model_text import ModelText
+    from workflow_scripts.merging.measuring import ModelText
 
 BATCH = 64  # sentences
 
@@ -15,7 +15,7 @@ BATCH = 64  # sentences
 def gram(
     subject: "ModelText",
     *,
-    examples: Examples = 256,
+    examples: Annotated[int, Field(ge=1, description="Sentences, drawn without replacement.")] = 256,
 ) -> "dict[str, torch.Tensor]":
     """Return XᵀX / n of every linear layer's inputs X, shape (n, features): one row per token that the layer sees.
 

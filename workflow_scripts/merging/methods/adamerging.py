@@ -1,6 +1,6 @@
 """AdaMerging: coefficients learned on the target's unlabelled text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -8,12 +8,10 @@ from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.arithmetic import weighted_sum
-from workflow_scripts.merging.context import Context, Layout
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.pieces import Context, Layout, Piece
+from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = True
-ADAPTS = True
 WHOLE = "model"
 
 Granularity = Literal["task_wise", "layer_wise"]
@@ -60,6 +58,26 @@ def block_of(name: str, granularity: Granularity, layout: Layout) -> str:
     if layer is not None:
         return f"layer {layer}"
     return "embedding" if layout.part(name) == "embedding" or "embed" in name else "head"
+
+
+def adapt(
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    weights: Sequence[float],
+    base: str,
+    max_length: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Learn the coefficients of a merge on the target's text; see `adaptation.adapt_to_target`."""
+    from workflow_scripts.merging.adaptation import adapt_to_target
+    from workflow_scripts.models.checkpoints import skeleton
+
+    layout = Layout.of(skeleton(inputs["base"]))
+
+    def block(name: str) -> str:
+        return block_of(name, parameters["granularity"], layout)
+
+    return adapt_to_target(inputs, weights, parameters, block, base, max_length, seed)
 
 
 def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> None:

@@ -7,10 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import disjoint_merge
-from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.dropping import RESCALE, Dropping, Rescale, drop, find_dropping, restore_norms
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.pieces import Context, Piece
+from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = True
 

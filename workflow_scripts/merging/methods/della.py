@@ -8,10 +8,9 @@ from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.arithmetic import disjoint_merge, mask
-from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.dropping import RESCALE, Dropping, Rescale, find_dropping, restore_norms
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.pieces import Context, Piece
+from workflow_scripts.merging.streaming import Sources
 from workflow_scripts.merging.trimming import magnitude_keys
 
 USES_WEIGHTS = True

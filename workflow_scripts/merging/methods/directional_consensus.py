@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.inner_products import Coefficients, coefficients, combine
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.geometry import Coefficients, coefficients, combine
+from workflow_scripts.merging.pieces import Context, Piece
+from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = True
 ROUNDING = 1e-13  # a squared norm of the sum below this share of the sources' squared norms is 0

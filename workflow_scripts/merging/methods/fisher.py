@@ -7,11 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.inner_products import blocks
-from workflow_scripts.merging.measured import Examples, Text, Wanted, supervision_of
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.method import Examples, Text, Wanted, supervision_of
+from workflow_scripts.merging.pieces import Context, Piece, blocks
+from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = True
 FLOOR = 1e-6

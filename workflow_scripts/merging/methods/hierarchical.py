@@ -11,10 +11,10 @@ from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameter_names
-from workflow_scripts.merging.context import Context
 from workflow_scripts.merging.engine import run_merge
 from workflow_scripts.merging.method import Merge
-from workflow_scripts.merging.tensor_files import Reader
+from workflow_scripts.merging.pieces import Context
+from workflow_scripts.merging.streaming import Reader
 
 USES_WEIGHTS = True
 SHAPE = "merge"

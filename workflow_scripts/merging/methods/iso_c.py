@@ -7,10 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import mean, total
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.matrices import singular_triples
-from workflow_scripts.merging.pieces import Piece, Shape
-from workflow_scripts.merging.sources import Tensor
+from workflow_scripts.merging.geometry import singular_triples
+from workflow_scripts.merging.pieces import Context, Piece, Shape
+from workflow_scripts.merging.streaming import Tensor
 
 USES_WEIGHTS = False
 

@@ -8,10 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.context import Context, Layout
 from workflow_scripts.merging.method import Method, load_method
-from workflow_scripts.merging.pieces import Piece, Shape
-from workflow_scripts.merging.sources import Sources, Tensor
+from workflow_scripts.merging.pieces import Context, Layout, Piece, Shape
+from workflow_scripts.merging.streaming import Sources, Tensor
 
 USES_WEIGHTS = True
 INNER = ("outer", "middle")

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.inner_products import Coefficients, coefficients, combine
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.geometry import Coefficients, coefficients, combine
+from workflow_scripts.merging.pieces import Context, Piece
+from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = False
 SINGULAR = 1e-6  # the denominator of r is never below 0, but for rounding

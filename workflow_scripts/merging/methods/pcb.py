@@ -8,12 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import divide, total
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.inner_products import blocks
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.scopes import Scope
-from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.trimming import magnitude_keys, share, signed_keys, value_of_signed_key
+from workflow_scripts.merging.pieces import Context, Piece, blocks
+from workflow_scripts.merging.streaming import Sources, Tensor
+from workflow_scripts.merging.trimming import Scope, magnitude_keys, share, signed_keys, value_of_signed_key
 
 USES_WEIGHTS = False
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from workflow_scripts.core.errors import XlmergeError, unknown
 from workflow_scripts.merging.engine import run_merge
 from workflow_scripts.merging.method import Merge, load_method
-from workflow_scripts.merging.tensor_files import Reader
+from workflow_scripts.merging.streaming import Reader
 
 USES_WEIGHTS = True
 SHAPE = "merge"

@@ -7,11 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import weighted_sum
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.measured import Examples, Text, Wanted, supervision_of
-from workflow_scripts.merging.pieces import Piece, Shape
-from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.tensor_files import TensorFile
+from workflow_scripts.merging.method import Examples, Text, Wanted, supervision_of
+from workflow_scripts.merging.pieces import Context, Piece, Shape
+from workflow_scripts.merging.streaming import Sources, Tensor, TensorFile
 
 USES_WEIGHTS = True
 

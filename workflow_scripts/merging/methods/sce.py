@@ -8,12 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import disjoint_merge, mask, total
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.inner_products import blocks
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.scopes import Scope, population
-from workflow_scripts.merging.sources import Sources, Tensor
-from workflow_scripts.merging.trimming import Threshold, magnitude_keys, share
+from workflow_scripts.merging.pieces import Context, Piece, blocks
+from workflow_scripts.merging.streaming import Sources, Tensor
+from workflow_scripts.merging.trimming import Scope, Threshold, magnitude_keys, population, share
 
 USES_WEIGHTS = False
 

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.inner_products import Coefficients, coefficients, combine
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.sources import Sources
-from workflow_scripts.merging.spheres import raw_slerp_coefficients, sphere_coefficients
+from workflow_scripts.merging.geometry import (
+    Coefficients,
+    coefficients,
+    combine,
+    raw_slerp_coefficients,
+    sphere_coefficients,
+)
+from workflow_scripts.merging.pieces import Context, Piece
+from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = True
 SOURCES = 2

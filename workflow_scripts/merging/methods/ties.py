@@ -7,11 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import disjoint_merge
-from workflow_scripts.merging.context import Context
-from workflow_scripts.merging.pieces import Piece
-from workflow_scripts.merging.scopes import magnitude_thresholds
-from workflow_scripts.merging.sources import Sources
-from workflow_scripts.merging.trimming import Threshold, share
+from workflow_scripts.merging.pieces import Context, Piece
+from workflow_scripts.merging.streaming import Sources
+from workflow_scripts.merging.trimming import Threshold, magnitude_thresholds, share
 
 USES_WEIGHTS = True
 

@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.inner_products import blocks
-from workflow_scripts.merging.sources import Sources
+from workflow_scripts.merging.pieces import blocks
+from workflow_scripts.merging.streaming import Sources
 from workflow_scripts.similarity.context import Context
 
 SUPERVISION = "labelled training"

@@ -1,9 +1,45 @@
-"""Weighted means on a sphere, found from inner products alone."""
+"""Geometry of task vectors: combinations found from inner products alone, means on a sphere, singular vectors."""
+
+from collections.abc import Callable
 
 import numpy as np
 
-PARALLEL = 0.9995
+from workflow_scripts.merging.arithmetic import weighted_sum
+from workflow_scripts.merging.pieces import Context, Piece, gram, read_base
+from workflow_scripts.merging.streaming import Sources
+
+NEGLIGIBLE = 1e-12  # rounding of a sum of coefficients
+PARALLEL = 0.9995  # the |cosine| from which on directions count as parallel
 STEPS, TOLERANCE, SINGULAR, SPANNED = 1000, 1e-9, 1e-7, 1e-12
+CUT = 1e-6  # singular values below this share of the largest count as 0
+
+Coefficients = dict[str, np.ndarray]  # tensor name → coefficients (float64, shape (K,))
+
+
+def coefficients(
+    sources: Sources, context: Context, rule: Callable[[np.ndarray, np.ndarray], np.ndarray], with_base: bool = False
+) -> Coefficients:
+    """Return each tensor's coefficients.
+
+    Parameters
+    ----------
+    rule : callable
+        (inner products, weights) → coefficients.
+    with_base : bool
+        Take inner products of whole weights instead of task vectors.
+    """
+    base = context.base if with_base else None
+    return {t.name: rule(gram(sources, t, base), context.weights) for t in sources.tensors}
+
+
+def combine(piece: Piece, with_base: bool = False) -> np.ndarray:
+    """Return Σ cᵢτᵢ with the coefficients in the piece's state; with a base Σ cᵢ(θ₀+τᵢ) − θ₀."""
+    chosen = piece.state[piece.tensor.name]
+    merged = weighted_sum(piece.tau, chosen)
+    excess = chosen.sum() - 1
+    if with_base and abs(excess) > NEGLIGIBLE and piece.context.base is not None:
+        merged += np.float32(excess) * read_base(piece.context.base, piece.tensor, piece.start, len(merged))
+    return merged
 
 
 def sphere_coefficients(gram: np.ndarray, weights: np.ndarray, parallel: float = PARALLEL) -> np.ndarray:
@@ -70,3 +106,23 @@ def _mean_direction(units: np.ndarray, weights: np.ndarray) -> np.ndarray:
         moved = np.cos(length) * mean + np.sin(length) / length * step
         mean = moved / np.linalg.norm(moved)
     return mean
+
+
+def singular_triples(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return U (m, r), σ (r,) in descending order and V (n, r) with matrix = U diag(σ) Vᵀ, without σ ≤ CUT·σ₁."""
+    if matrix.shape[0] < matrix.shape[1]:
+        v, sigma, u = singular_triples(matrix.T)
+        return u, sigma, v
+    wide = matrix.astype(np.float64)
+    _, right = np.linalg.eigh(wide.T @ wide)
+    left = wide @ right
+    sigma = np.sqrt(np.einsum("ij,ij->j", left, left))
+    order = np.argsort(-sigma, kind="stable")
+    order = order[sigma[order] > CUT * sigma.max(initial=0)]
+    return left[:, order] / sigma[order], sigma[order], right[:, order]
+
+
+def polar_factor(matrix: np.ndarray) -> np.ndarray:
+    """Return the nearest matrix with orthonormal columns, U Vᵀ (float64); directions that were cut are 0."""
+    u, _, v = singular_triples(matrix)
+    return u @ v.T
