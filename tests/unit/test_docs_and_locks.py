@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import yaml
 
 from docs.generate import SECTIONS, pages
 from tests.conftest import ROOT
+from tests.unit.test_floors import FLOOR
+from workflow_scripts.core.paths import Paths
 from workflow_scripts.study.config import Run
 from workflow_scripts.study.study import load_study
 
@@ -132,3 +135,15 @@ def test_the_demo_has_the_languages_it_promises() -> None:
 def test_no_results_are_committed() -> None:
     done = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() in (["results/README.md"], [])
+
+
+def test_the_design_shows_every_room_on_its_floor() -> None:
+    text = (ROOT / "docs/explanation/design.md").read_text(encoding="utf-8")
+    assert {room: int(floor) for floor, room in re.findall(r"^\| (\d) \| `(\w+)/` \|", text, re.M)} == FLOOR
+
+
+def test_every_folder_of_a_run_is_explained() -> None:
+    text = (ROOT / "docs/reference/results.md").read_text(encoding="utf-8")
+    explained = {path.split("/")[0] for path in re.findall(r"^\| `([^`]+)`", text, re.M)}
+    made = {str(field.default).split("/")[0] for field in fields(Paths)} - {"", Paths.lock}
+    assert made == explained
