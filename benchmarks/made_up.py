@@ -185,7 +185,7 @@ class Sample:
 
     def _sidecar(self, job: Job, facts: dict[str, Any]) -> dict[str, Any]:
         watch = Stopwatch()
-        return sidecar(job.rule, job.settings or {}, job.inputs, watch, {**facts, "making_cost": watch.cost()})
+        return sidecar(job.rule, job.settings or {}, "", job.inputs, watch, {**facts, "making_cost": watch.cost()})
 
     @staticmethod
     def _link(made: Job, job: Job, *names: str) -> None:

@@ -18,7 +18,7 @@ def main() -> None:
             rule=job["rule"],
             input=job["inputs"],
             output=job["outputs"],
-            params={"settings": json.dumps(job["settings"])},
+            params={"settings": json.dumps(job["settings"]), "code": ""},
             log=None,
             resources={},
             threads=1,

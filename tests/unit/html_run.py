@@ -44,7 +44,7 @@ def run_data(**changes: Any) -> RunData:
                   "base": {"name": "tiny"}},
     )  # fmt: skip
     sidecar = {
-        "rule": "finetune", "settings": {"code": "abc"}, "inputs": {"train": "train.digest = 123"},
+        "rule": "finetune", "settings": {}, "code": "abc", "inputs": {"train": "train.digest = 123"},
         "versions": {"python": "3.11"}, "cost": {"wall_seconds": 3.0, "peak_memory_mb": 100.0},
     }  # fmt: skip
     parts: dict[str, Any] = {

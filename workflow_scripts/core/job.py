@@ -20,16 +20,17 @@ from workflow_scripts.core.provenance import sidecar
 def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
     """Call ``main(inputs, outputs, settings, threads)`` as a job of the workflow.
 
-    ``settings`` is the decoded JSON of the param of that name. What `main` returns goes into the sidecar (the output
-    named ``info``), beside the settings, versions, times and input digests. Output goes into the log file. An
-    `XlmergeError` is shown as one message without a traceback.
+    ``settings`` is the decoded JSON of the param of that name; all other params only decide what reruns. What `main`
+    returns goes into the sidecar (the output named ``info``), beside the settings, the job's code fingerprint (the
+    param ``code``), versions, times and input digests. Output goes into the log file. An `XlmergeError` is shown as
+    one message without a traceback.
     """
     die_with_parent()
     gc.set_threshold(100_000, 50, 50)  # collecting while torch is imported costs a fifth of a short job
     outputs = dict(snakemake.output.items())
     inputs = dict(snakemake.input.items())
     params = dict(snakemake.params.items())
-    settings = {**params, **json.loads(params.pop("settings"))}
+    settings = json.loads(params["settings"])
     watch = Stopwatch()
     with logged(str(snakemake.log[0]) if snakemake.log else None):
         try:
@@ -43,7 +44,7 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
             traceback.print_exc()
             sys.exit(1)
     if "info" in outputs:
-        write_json(outputs["info"], sidecar(snakemake.rule, settings, inputs, watch, facts or {}))
+        write_json(outputs["info"], sidecar(snakemake.rule, settings, params["code"], inputs, watch, facts or {}))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # taking torch apart would cost another second

@@ -12,9 +12,9 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow"
 
 
 def sidecar(
-    rule: str, settings: dict[str, Any], inputs: dict[str, Any], watch: Stopwatch, facts: dict[str, Any]
+    rule: str, settings: dict[str, Any], code: str, inputs: dict[str, Any], watch: Stopwatch, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the sidecar of one job: settings, code, inputs, versions, cost, and the job's own `facts`.
+    """Return the sidecar of one job: settings, code fingerprint, inputs, versions, cost, and the job's own `facts`.
 
     ``cost`` is what this job took. Where results may be looked up, the facts hold ``making_cost``: what computing
     them took, in whichever job that was.
@@ -22,6 +22,7 @@ def sidecar(
     return {
         "rule": rule,
         "settings": settings,
+        "code": code,
         "inputs": {k: _digests(v) for k, v in sorted(inputs.items())},
         "versions": versions(),
         "cost": {

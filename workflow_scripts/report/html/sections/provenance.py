@@ -48,7 +48,7 @@ def _codes(data: RunData) -> Table:
     stages: dict[str, dict[str, Any]] = {}
     for sidecar in data.sidecars:
         stage = stages.setdefault(sidecar["rule"], {"codes": set(), "versions": sidecar["versions"]})
-        stage["codes"].add(sidecar["settings"].get("code", "–"))
+        stage["codes"].add(sidecar["code"])
     versions = ", ".join(f"{k} {v}" for k, v in data.sidecars[0]["versions"].items())
     rows = [[text_cell(rule), text_cell(", ".join(sorted(s["codes"])))] for rule, s in stages.items()]
     return Table(f"Code state by stage (hash of the code that the stage runs). Versions: {versions}.",
