@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.unit.architectures import ENCODERS, WORDS, write_encoder
-from workflow_scripts.checkpoints.export import export
+from workflow_scripts.checkpoints.conversion import export
 from workflow_scripts.core.digests import read_digest, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.registry import load

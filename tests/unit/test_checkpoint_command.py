@@ -11,7 +11,7 @@ import torch
 from tests.conftest import ROOT
 from tests.unit.checkpoint_models import change_state, family, merge, state_of
 from workflow_scripts.checkpoints import command
-from workflow_scripts.checkpoints.memory import PROCESS, expected_memory
+from workflow_scripts.checkpoints.merge import PROCESS, expected_memory
 from workflow_scripts.cli.merge_checkpoints import main
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError

@@ -1,6 +1,7 @@
 """Full checkpoints on disk and on the hub: what cannot be read, and what must not be overwritten."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tests.unit.checkpoint_models import (
     merge,
     refuse,
 )
-from workflow_scripts.checkpoints import locate
+from workflow_scripts.checkpoints import files
 from workflow_scripts.core.errors import XlmergeError
 
 
@@ -96,7 +97,7 @@ def test_a_hub_id_is_fetched_without_what_is_not_needed(models, tmp_path, monkey
 def test_a_local_folder_wins_over_the_hub(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
-    assert locate.locate("model1") == locate.Path("model1")
+    assert files.locate("model1") == Path("model1")
     merge(["model0", "model1"], "base", tmp_path / "out")
 
 
@@ -155,4 +156,4 @@ def test_names_must_tell_the_sources_apart(models, tmp_path):
     ],
 )
 def test_names_are_the_shortest_ends_that_differ(sources, names):
-    assert locate.short_names(sources) == names
+    assert files.short_names(sources) == names

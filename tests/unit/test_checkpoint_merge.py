@@ -24,10 +24,10 @@ from tests.unit.checkpoint_models import (
     weighted,
 )
 from tests.unit.helpers import piece_size
-from workflow_scripts.checkpoints.files import Base, Checkpoint
+from workflow_scripts.checkpoints.architecture import Architecture, load_config
+from workflow_scripts.checkpoints.files import BaseWeights, Checkpoint
 from workflow_scripts.checkpoints.output import encode
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.architecture import Architecture, load_config
 
 SPARSE = [
     ("average", {}),
@@ -211,7 +211,7 @@ def test_pieces_of_the_base_are_what_is_stored(tmp_path):
     state = state_of(folder)
     architecture = Architecture.of(load_config(folder))
     checkpoint = Checkpoint(folder, architecture)
-    base = Base(checkpoint, dict(architecture.layout.shapes), frozenset({"classifier.bias"}))
+    base = BaseWeights(checkpoint, dict(architecture.layout.shapes), frozenset({"classifier.bias"}))
     for tensor, start, count in [(name, 0, 5), (name, 0, 9), (name, 0, 5), (other, 0, 5), (other, 3, 5), (name, 3, 5)]:
         expected = state[tensor].flatten()[start : start + count].tolist()
         assert base.piece(tensor, start, count).tolist() == expected

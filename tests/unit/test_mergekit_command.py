@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.unit.checkpoint_models import family, state_of
 from tests.unit.test_mergekit_translation import LAYOUT, asked, config_of, two
-from workflow_scripts.checkpoints.mergekit.config import parse_config, read_config
-from workflow_scripts.checkpoints.mergekit.translation import steps_for, translate, unused_parameters
+from workflow_scripts.checkpoints.mergekit_config import parse_config, read_config
+from workflow_scripts.checkpoints.mergekit_translation import steps_for, translate, unused_parameters
 from workflow_scripts.cli.merge_checkpoints import main
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import check_weights

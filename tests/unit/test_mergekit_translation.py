@@ -3,9 +3,8 @@
 import pytest
 import yaml
 
-from workflow_scripts.checkpoints.mergekit.config import number, parse_config
-from workflow_scripts.checkpoints.mergekit.translation import steps_for, translate_config, unused_parameters
-from workflow_scripts.checkpoints.mergekit.values import depth, interpolate
+from workflow_scripts.checkpoints.mergekit_config import depth, interpolate, number, parse_config
+from workflow_scripts.checkpoints.mergekit_translation import steps_for, translate_config, unused_parameters
 from workflow_scripts.merging.pieces import Layout
 
 TENSORS = ["enc.embed.weight", *(f"enc.layer.{i}.{part}.weight" for i in range(3) for part in ("attn", "mlp")), "head"]

@@ -10,7 +10,7 @@ import pytest
 
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.languages.locales import get_locale
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 from workflow_scripts.similarity.measures.uriel import facts, observed_share, uriel
 
 DATA = Path(lang2vec.__file__).parent / "data"
@@ -58,11 +58,11 @@ def cosine(x, y):
 def context(**codes):
     """Locales with made-up names: name → (uriel, uriel_family)."""
     languages = {n: {"uriel": a, "uriel_family": b} for n, (a, b) in codes.items()}
-    return Context(list(codes), languages)
+    return MeasureContext(list(codes), languages)
 
 
 def real_context(locales=LOCALES):
-    return Context(locales, {name: asdict(get_locale(name)) for name in locales})
+    return MeasureContext(locales, {name: asdict(get_locale(name)) for name in locales})
 
 
 @pytest.mark.parametrize("features", [*FILES, "learned"])

@@ -145,7 +145,7 @@ def _value(text: str) -> Any:
 def request(options: argparse.Namespace) -> dict[str, Any]:
     """Return what is to be merged, as arguments of `merge_checkpoints`."""
     if options.mergekit_config:
-        from workflow_scripts.checkpoints.mergekit.translation import translate
+        from workflow_scripts.checkpoints.mergekit_translation import translate
 
         asked = translate(options.mergekit_config)
         dtype = asked.dtype if options.output == "checkpoint" else None

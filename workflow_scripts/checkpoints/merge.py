@@ -1,6 +1,7 @@
 """Merging checkpoints and task vectors into a checkpoint or a task vector: the function behind the command."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -11,10 +12,7 @@ from pydantic import ValidationError
 
 from workflow_scripts.checkpoints import output as out_files
 from workflow_scripts.checkpoints.files import WEIGHTS
-from workflow_scripts.checkpoints.measures import encoder_distances, head_cosines
-from workflow_scripts.checkpoints.memory import expected_memory
-from workflow_scripts.checkpoints.models import Models, open_models
-from workflow_scripts.checkpoints.steps import SHOWN, Head, Steps, averaged_tensors, resolve_steps
+from workflow_scripts.checkpoints.models import Models, cosines_of_heads, encoder_distances, open_models
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path, write_json
 from workflow_scripts.core.errors import XlmergeError
@@ -28,12 +26,70 @@ from workflow_scripts.merging.engine import (
     summarise,
     vector_writer,
 )
-from workflow_scripts.merging.method import Step, load_method, methods_in
+from workflow_scripts.merging.method import Method, Step, load_method, methods_in
 from workflow_scripts.merging.pieces import Context
-from workflow_scripts.merging.streaming import Progress
+from workflow_scripts.merging.streaming import PIECE, Progress, Tensor
 from workflow_scripts.models.checkpoints import base_digest
 
-Merge = Callable[[OpenWriter], dict[str, Any]]  # merges into what a writer makes of it; returns the report
+Head = Literal["base", "mean"]
+Steps = Sequence[Step] | Callable[[Models], Sequence[Step]]
+RunMerge = Callable[[OpenWriter], dict[str, Any]]  # merges into what a writer makes of it; returns the report
+SHOWN = 5
+PROCESS = 450 << 20  # bytes: Python, torch and transformers' config classes, the heap that the engine keeps
+WORKING = 6  # copies of a piece that a method makes, and double precision
+
+
+def averaged_tensors(models: Models, head: Head) -> frozenset[str]:
+    """Return the tensors that become the weighted mean of the sources': those that θ₀ lacks, or the whole head."""
+    return models.base.absent | (models.architecture.layout.head if head == "mean" else frozenset())
+
+
+def resolve_steps(models: Models, steps: Steps, head: Head) -> list[Step]:
+    """Return steps that name all their tensors.
+
+    What becomes a mean is a step of its own: θ₀ + Σ wᵢ(θᵢ−θ₀), where a tensor that θ₀ lacks counts as 0 in it.
+
+    Raises
+    ------
+    XlmergeError
+        If tensors are unknown, in two steps, or in none though θ₀ lacks them; or a mean would have raw weights.
+    """
+    given = list(steps(models) if callable(steps) else steps)
+    every, averaged = frozenset(models.architecture.layout.shapes), averaged_tensors(models, head)
+    named = [name for step in given for name in step.tensors or ()]
+    if len(set(named)) < len(named) or sum(step.tensors is None for step in given) > 1:
+        raise XlmergeError("two steps merge the same tensors")
+    if unknown := set(named) - every:
+        raise XlmergeError(f"the model has no tensors {', '.join(sorted(unknown)[:SHOWN])}")
+    resolved: list[Step] = []
+    for step in given:
+        tensors = every - set(named) if step.tensors is None else step.tensors
+        if step.raw and tensors & averaged:
+            raise XlmergeError(f"the head is averaged, which takes weights of 0 or more, not {list(step.weights)}")
+        resolved.append(replace(step, tensors=tensors - averaged))
+        resolved.append(Step("similarity", {}, step.weights, tensors & averaged))
+    resolved = [step for step in resolved if step.tensors]
+    covered = {name for step in resolved for name in step.tensors or ()}
+    if missing := models.base.absent - covered:
+        raise XlmergeError(f"the base lacks {', '.join(sorted(missing)[:SHOWN])}, and no step merges it")
+    return resolved
+
+
+def expected_memory(steps: Sequence[Step], context: Context) -> int:
+    """Return the expected peak memory in bytes."""
+    largest = max((_largest_piece(load_method(s.method, s.parameters), s, context) for s in steps), default=0)
+    return PROCESS + 4 * largest * (len(context.names) + WORKING)
+
+
+def _largest_piece(method: Method, step: Step, context: Context) -> int:
+    """Return the elements of the largest piece that a method asks for."""
+    if method.combines:
+        return max(_largest_piece(inner, step, context) for inner in method.inner.values())
+    tensors = [Tensor(n, context.layout.shapes[n], None, 0) for n in step.tensors or ()]
+    asked = {t.name: method.shape(t, context) for t in tensors}
+    whole = [t.size for t in tensors if asked[t.name] == "tensor"]
+    rows = [t.width if len(t.shape) > 1 else t.size for t in tensors if asked[t.name] == "rows"]
+    return max([PIECE, *whole, *rows])
 
 
 def merge_checkpoints(
@@ -183,7 +239,7 @@ def _describe(models: Models, steps: Sequence[Step], context: Context, head: Hea
         "base": {"path": str(models.base.checkpoint.folder), "bytes": models.base.checkpoint.bytes},
         "steps": described,
         "labels": list(models.labels),
-        "head": {"averaged": sorted(averaged), "cosines": head_cosines(models, averaged)},
+        "head": {"averaged": sorted(averaged), "cosines": cosines_of_heads(models, averaged)},
         "memory": expected_memory(steps, context),
         "notes": models.notes,
     }
@@ -195,7 +251,7 @@ def _note_erased(models: Models, erased: Sequence[str], moved: int) -> None:
         models.note(f"{len(erased)} of {moved} changed tensors stay θ₀'s, for no source's change was left: {shown}")
 
 
-def _write_folder(out: Path, models: Models, dtypes: Mapping[str, str], merge: Merge, durable: bool) -> None:
+def _write_folder(out: Path, models: Models, dtypes: Mapping[str, str], merge: RunMerge, durable: bool) -> None:
     with atomic_path(out, durable=durable) as folder:
         folder.mkdir()
         report = merge(partial(out_files.CheckpointWriter, folder / WEIGHTS, models, dtypes))
@@ -203,7 +259,7 @@ def _write_folder(out: Path, models: Models, dtypes: Mapping[str, str], merge: M
         write_json(folder / "xlmerge.json", report)
 
 
-def _write_vector(out: Path, models: Models, steps: list[dict[str, Any]], merge: Merge, durable: bool) -> None:
+def _write_vector(out: Path, models: Models, steps: list[dict[str, Any]], merge: RunMerge, durable: bool) -> None:
     metadata = {"base": base_digest(models.base.checkpoint.folder), "merge": steps}
     with atomic_path(out, durable=durable) as temporary:
         report = merge(partial(vector_writer, temporary, metadata))

@@ -3,19 +3,41 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.checkpoints import checks
-from workflow_scripts.checkpoints.files import Base, Checkpoint, Difference
-from workflow_scripts.checkpoints.locate import locate, locate_base, short_names, task_vector_file
+import numpy as np
+
+from workflow_scripts.checkpoints.architecture import (
+    Architecture,
+    check_classifiers,
+    check_configs,
+    check_labels,
+    check_vocabularies,
+    is_classifier,
+    is_generic,
+    labels_of,
+    load_config,
+)
+from workflow_scripts.checkpoints.files import (
+    BaseWeights,
+    Checkpoint,
+    TunedWeights,
+    locate,
+    locate_base,
+    short_names,
+    task_vector_file,
+)
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import warn
-from workflow_scripts.merging.architecture import Architecture, load_config
 from workflow_scripts.merging.streaming import ROWS, Reader, TensorFile
+from workflow_scripts.merging.workflow_merge import head_cosines, little_in_common
 from workflow_scripts.models.checkpoints import base_digest, require_base
 
 BASE = "the base"
+SAMPLE = 4096  # elements per matrix
+FAR = 0.5  # a fine-tune moves an encoder by a few per cent
 
 
 @dataclass(frozen=True)
@@ -31,7 +53,7 @@ class Models:
         What each source's task vector is read from.
     checkpoints : dict of str to Checkpoint
         Those sources that are checkpoints.
-    base : Base
+    base : BaseWeights
     architecture : Architecture
         Of the merged model; its config is the first checkpoint's (or else θ₀'s).
     labels : tuple of str
@@ -44,7 +66,7 @@ class Models:
     paths: tuple[Path, ...]
     readers: tuple[Reader, ...]
     checkpoints: dict[str, Checkpoint]
-    base: Base
+    base: BaseWeights
     architecture: Architecture
     labels: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
@@ -85,18 +107,18 @@ def open_models(
     if not (base_folder / "config.json").is_file():
         raise XlmergeError(f"the base must be a checkpoint's folder with a config.json, not {base_folder}")
     configs, base_config = {n: load_config(p) for n, p in folders.items()}, load_config(base_folder)
-    checks.check_configs({**configs, BASE: base_config})
-    checks.check_classifiers(configs)
-    checks.check_vocabularies({**folders, BASE: base_folder})
-    labels = {n: checks.labels_of(config) for n, config in configs.items()}
+    check_configs({**configs, BASE: base_config})
+    check_classifiers(configs)
+    check_vocabularies({**folders, BASE: base_folder})
+    labels = {n: labels_of(config) for n, config in configs.items()}
     if vectors:
-        labels[f"{BASE} (and {', '.join(vectors)})"] = checks.labels_of(base_config)
-    checks.check_labels(labels)
+        labels[f"{BASE} (and {', '.join(vectors)})"] = labels_of(base_config)
+    check_labels(labels)
     with contextlib.ExitStack() as stack:
         architecture = Architecture.of(next(iter(configs.values()), base_config))
-        theta0 = _open_base(base_folder, architecture, checks.is_classifier(base_config), stack)
+        theta0 = _open_base(base_folder, architecture, is_classifier(base_config), stack)
         checkpoints = {n: _open_checkpoint(n, p, architecture, stack) for n, p in folders.items()}
-        readers: dict[str, Reader] = {n: Difference(c, theta0) for n, c in checkpoints.items()}
+        readers: dict[str, Reader] = {n: TunedWeights(c, theta0) for n, c in checkpoints.items()}
         if vectors:
             readers |= _open_vectors(vectors, theta0, architecture, base_folder, stack)
         models = Models(
@@ -113,7 +135,7 @@ def open_models(
         yield models
 
 
-def _open_base(folder: Path, architecture: Architecture, classifier: bool, stack: contextlib.ExitStack) -> Base:
+def _open_base(folder: Path, architecture: Architecture, classifier: bool, stack: contextlib.ExitStack) -> BaseWeights:
     """Open θ₀ and find out what it lacks; only what fine-tuning starts at random may be lacking."""
     checkpoint = stack.enter_context(contextlib.closing(Checkpoint(folder, architecture)))
     shapes = dict(architecture.layout.shapes)
@@ -125,7 +147,7 @@ def _open_base(folder: Path, architecture: Architecture, classifier: bool, stack
             raise XlmergeError(f"the base {folder} {problem}; the sources have it with shape {shapes[name]}")
     if not classifier:  # a head for another task may have the same shape
         absent |= architecture.label_rows
-    return Base(checkpoint, shapes, frozenset(absent))
+    return BaseWeights(checkpoint, shapes, frozenset(absent))
 
 
 def _open_checkpoint(name: str, folder: Path, architecture: Architecture, stack: contextlib.ExitStack) -> Checkpoint:
@@ -140,7 +162,7 @@ def _open_checkpoint(name: str, folder: Path, architecture: Architecture, stack:
 
 
 def _open_vectors(
-    files: Mapping[str, Path], base: Base, architecture: Architecture, folder: Path, stack: contextlib.ExitStack
+    files: Mapping[str, Path], base: BaseWeights, architecture: Architecture, folder: Path, stack: contextlib.ExitStack
 ) -> dict[str, TensorFile]:
     if base.absent:
         raise XlmergeError(
@@ -166,9 +188,9 @@ def _check_vector_shape(name: str, tensor: str, found: tuple[int, ...], rows: bo
         raise XlmergeError(f"tensor {tensor} has different shapes: {name} {found}, the base {shape}")
 
 
-def _reference(first: list[str], base: Any, theta0: Base, architecture: Architecture) -> list[str]:
+def _reference(first: list[str], base: Any, theta0: BaseWeights, architecture: Architecture) -> list[str]:
     """Return the order of labels that all heads are brought into: θ₀'s where its head has them, else the first's."""
-    ours = checks.labels_of(base)
+    ours = labels_of(base)
     has_head = not theta0.absent & architecture.label_rows
     return ours if has_head and set(ours) == set(first) else first
 
@@ -177,13 +199,13 @@ def _align_labels(models: Models, configs: Mapping[str, Any], base: Any) -> None
     """Bring the rows of each checkpoint's output layer into the reference order."""
     wanted, rows = list(models.labels), sorted(models.architecture.label_rows)
     for name, config in configs.items():
-        labels = checks.labels_of(config)
+        labels = labels_of(config)
         if labels != wanted:
             for tensor in rows:
                 models.checkpoints[name].permute(tensor, [labels.index(label) for label in wanted])
             models.note(f"the labels of {name} are in another order; the rows of its head were moved to match")
-    ours = checks.labels_of(base)
-    if not (models.base.absent & models.architecture.label_rows or checks.is_generic(ours) or ours == wanted):
+    ours = labels_of(base)
+    if not (models.base.absent & models.architecture.label_rows or is_generic(ours) or ours == wanted):
         models.note("the labels of the base's head are not the sources'; its rows are taken as they stand")
 
 
@@ -191,3 +213,46 @@ def _note_unused(models: Models) -> None:
     for name, checkpoint in {**models.checkpoints, BASE: models.base.checkpoint}.items():
         if checkpoint.unused:
             models.notes.append(f"{name}: not part of a sequence classifier, left out: {', '.join(checkpoint.unused)}")
+
+
+def encoder_distances(models: Models) -> dict[str, float]:
+    """Return each source's ‖τ‖/‖θ₀‖ over a sample of the encoder's matrices; tell where it is implausibly large."""
+    layout = models.architecture.layout
+    square, squares = 0.0, np.zeros(len(models.names))
+    for name, shape in layout.shapes.items():
+        if layout.layer(name) is None or len(shape) < 2 or name in models.base.absent:
+            continue
+        size = prod(shape)
+        values = np.empty(min(SAMPLE, size), np.float32)
+        start = (size - len(values)) // 2
+        for source, reader in enumerate(models.readers):
+            if name in reader.stored:
+                reader.read(name, start, values)
+                if not np.isfinite(values).all():
+                    raise XlmergeError(f"tensor {name} is not finite in {models.names[source]}")
+                squares[source] += float(np.dot(values, values))
+        models.base.read(name, start, values)
+        square += float(np.dot(values, values))
+    ratios = np.sqrt(squares / square) if square else np.zeros_like(squares)
+    for name, ratio in zip(models.names, ratios, strict=True):
+        if ratio > FAR:
+            models.note(
+                f"{name} is far from the base: ‖θ−θ₀‖/‖θ₀‖ is {ratio:.2f} in the encoder, where a fine-tune's is a few "
+                "per cent. It was probably fine-tuned from another base."
+            )
+    return {name: round(float(ratio), 6) for name, ratio in zip(models.names, ratios, strict=True)}
+
+
+def cosines_of_heads(models: Models, tensors: frozenset[str]) -> list[list[float]]:
+    """Return the pairwise cosines of the sources' heads (whole weights); tell if a pair has little in common.
+
+    Parameters
+    ----------
+    models : Models
+    tensors : frozenset of str
+        The tensors that become the sources' mean.
+    """
+    cosines = head_cosines(models.readers, models.names, models.base, tensors)
+    if warning := little_in_common(cosines):
+        models.note(warning)
+    return cosines

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from workflow_scripts.checkpoints.files import WEIGHTS
-from workflow_scripts.checkpoints.locate import TOKENIZER
+from workflow_scripts.checkpoints.files import TOKENIZER, WEIGHTS
 from workflow_scripts.checkpoints.models import Models
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.errors import XlmergeError

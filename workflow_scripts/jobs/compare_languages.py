@@ -7,8 +7,7 @@ from workflow_scripts.core.job import run_job
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.models.checkpoints import skeleton, verify_base, verify_task_vector
-from workflow_scripts.similarity.context import Context
-from workflow_scripts.similarity.output import write_similarity
+from workflow_scripts.similarity.context import MeasureContext, write_similarity
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -19,7 +18,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         verify_task_vector(path, digest_file, base)
     tables = zip(inputs["tables"], inputs["table_digests"], strict=True)
     texts = [read_examples(*table)["text"].tolist() for table in tables]
-    context = Context(
+    context = MeasureContext(
         settings["locales"],
         settings["languages"],
         seed=settings["seed"],

@@ -4,15 +4,14 @@ from typing import Any
 
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.similarity.context import Context
-from workflow_scripts.similarity.output import write_similarity
+from workflow_scripts.similarity.context import MeasureContext, write_similarity
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the matrix (rows = target, columns = source)."""
     locales = settings["locales"]
     validation = read_matrix(inputs["validation"]).loc[locales, locales].to_numpy() if "validation" in inputs else None
-    context = Context(locales, settings["languages"], validation, settings["seed"])
+    context = MeasureContext(locales, settings["languages"], validation, settings["seed"])
     return write_similarity(context, outputs, settings)
 
 

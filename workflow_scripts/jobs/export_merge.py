@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflow_scripts.checkpoints.export import export
+from workflow_scripts.checkpoints.conversion import export
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
 from workflow_scripts.merging.merge_cells import MergeJob

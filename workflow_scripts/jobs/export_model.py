@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflow_scripts.checkpoints.export import export
+from workflow_scripts.checkpoints.conversion import export
 from workflow_scripts.core.digests import read_digest, verify_file
 from workflow_scripts.core.job import run_job
 

@@ -9,7 +9,7 @@ from workflow_scripts.core.job import run_job
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the task vector, its digest and what was found out about the model."""
-    from workflow_scripts.checkpoints.own_model import import_model
+    from workflow_scripts.checkpoints.conversion import import_model
 
     digest, report = import_model(inputs, settings, outputs["model"])
     write_json(outputs["training"], report)

@@ -1,16 +1,21 @@
-"""What a similarity measure may look at."""
+"""What a similarity measure may look at, and from there to its matrix file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from workflow_scripts.core import registry
+from workflow_scripts.core.matrices import write_matrix
+from workflow_scripts.core.signatures import plugin_function
 
 HEAVY = {"models", "base", "texts"}  # what only a submitted job reads
 
 
 @dataclass(frozen=True)
-class Context:
+class MeasureContext:
     """Inputs of the measures; each measure says in ``NEEDS`` which of them it reads, beside the locales and the seed.
 
     Attributes
@@ -47,3 +52,16 @@ class Context:
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     max_length: int = 128
     threads: int = 1
+
+
+def write_similarity(
+    context: MeasureContext, outputs: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a measure's matrix (rows = target, columns = source); return facts for the sidecar."""
+    import pandas as pd
+
+    module = registry.load("similarity measure", settings["measure"])
+    values = plugin_function("similarity measure", settings["measure"])(context, **settings["parameters"])
+    matrix = pd.DataFrame(values, context.locales, context.locales).rename_axis("target")
+    write_matrix(matrix, outputs["matrix"])
+    return {"supervision": module.SUPERVISION, **(module.facts(context) if hasattr(module, "facts") else {})}

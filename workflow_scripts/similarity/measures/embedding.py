@@ -3,14 +3,14 @@
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "unlabelled"
 NEEDS = ("base", "texts")
 BATCH_TOKENS = 2048
 
 
-def embedding(context: Context) -> np.ndarray:
+def embedding(context: MeasureContext) -> np.ndarray:
     """Return the cosine of mean embeddings, the mean over locales removed.
 
     A sentence's embedding is the mean of θ₀'s last hidden states over its tokens, a locale's the mean over its training
@@ -35,7 +35,7 @@ def embedding(context: Context) -> np.ndarray:
     return np.clip(centred @ centred.T / norms[:, None] / norms, -1, 1)
 
 
-def _means(context: Context) -> np.ndarray:
+def _means(context: MeasureContext) -> np.ndarray:
     """Return each locale's mean embedding, shape (N, H)."""
     import torch
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "labelled validation"
 NEEDS = ("validation_matrix",)
 
 
-def nxn(context: Context) -> np.ndarray:
+def nxn(context: MeasureContext) -> np.ndarray:
     """Return A_val transposed: row t holds every source's accuracy on the target's validation data.
 
     Returns

@@ -6,14 +6,14 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.core.seeds import derive_seed
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "none"
 NEEDS = ()
 
 
 def random(
-    context: Context,
+    context: MeasureContext,
     *,
     draw: Annotated[int, Field(ge=0, description="Number of the draw: other numbers, other noise.")] = 0,
 ) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "labelled training"
 NEEDS = ("validation_matrix",)
 
 
-def real(context: Context) -> np.ndarray:
+def real(context: MeasureContext) -> np.ndarray:
     """Return A_val itself: row t is the target's model on every source's validation data.
 
     Returns

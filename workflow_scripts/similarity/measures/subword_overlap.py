@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "unlabelled"
 NEEDS = ("base", "texts")
 
 
-def subword_overlap(context: Context) -> np.ndarray:
+def subword_overlap(context: MeasureContext) -> np.ndarray:
     """Return the Jaccard overlap of the subword types in the locales' training sentences (labels unseen).
 
     Returns

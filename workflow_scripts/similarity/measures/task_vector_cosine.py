@@ -7,13 +7,13 @@ import numpy as np
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.pieces import blocks
 from workflow_scripts.merging.streaming import Sources
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "labelled training"
 NEEDS = ("models",)
 
 
-def task_vector_cosine(context: Context) -> np.ndarray:
+def task_vector_cosine(context: MeasureContext) -> np.ndarray:
     """Return cos(τₛ, τₜ), the classification head left out; all models are streamed once.
 
     Returns

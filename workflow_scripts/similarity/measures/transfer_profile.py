@@ -3,14 +3,14 @@
 import numpy as np
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "labelled validation"
 NEEDS = ("validation_matrix",)
 FEWEST_LOCALES = 5  # a correlation is taken over the models of three or more others
 
 
-def transfer_profile(context: Context) -> np.ndarray:
+def transfer_profile(context: MeasureContext) -> np.ndarray:
     """Return the Pearson correlation of A_val's columns s and t, over the models other than s and t.
 
     Returns
@@ -33,7 +33,7 @@ def transfer_profile(context: Context) -> np.ndarray:
     return result
 
 
-def _correlation(context: Context, s: int, t: int, others: list[int]) -> float:
+def _correlation(context: MeasureContext, s: int, t: int, others: list[int]) -> float:
     assert context.validation is not None
     x, y = (context.validation[others, i] - context.validation[others, i].mean() for i in (s, t))
     for i, centred in ((s, x), (t, y)):

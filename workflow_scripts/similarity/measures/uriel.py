@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from workflow_scripts.core.errors import XlmergeError, unknown
-from workflow_scripts.similarity.context import Context
+from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "none"
 NEEDS = ("languages",)
@@ -26,7 +26,7 @@ def _check_features(value: str) -> str:
 
 
 def uriel(
-    context: Context,
+    context: MeasureContext,
     *,
     features: Annotated[
         str,
@@ -38,7 +38,7 @@ def uriel(
 
     Parameters
     ----------
-    context : Context
+    context : MeasureContext
         ``languages`` gives each locale's codes: ``uriel`` for typological features, ``uriel_family`` for ``fam``.
 
     Returns
@@ -63,7 +63,7 @@ def uriel(
     return np.clip(cosine, -1, 1)
 
 
-def _part(context: Context, features: str) -> np.ndarray:
+def _part(context: MeasureContext, features: str) -> np.ndarray:
     """Return the vectors of one feature set, shape (N, D), none of them all zero but that of an isolate's family."""
     vectors = np.stack([_vector(context, locale, features) for locale in context.locales])
     for locale, vector in zip(context.locales, vectors, strict=True):
@@ -72,12 +72,12 @@ def _part(context: Context, features: str) -> np.ndarray:
     return vectors
 
 
-def facts(context: Context) -> dict[str, object]:
+def facts(context: MeasureContext) -> dict[str, object]:
     """Return, for the sidecar, the share of typological features that URIEL has observed (not guessed) per locale."""
     return {"observed_share": {locale: _observed(context, locale) for locale in context.locales}}
 
 
-def _observed(context: Context, locale: str) -> float:
+def _observed(context: MeasureContext, locale: str) -> float:
     try:
         return observed_share(_code(context, locale, "syntax"))
     except LookupError:
@@ -90,7 +90,7 @@ def observed_share(code: str) -> float:
     return round(sum(v != "--" for v in values) / len(values), 4)
 
 
-def _vector(context: Context, locale: str, features: str) -> np.ndarray:
+def _vector(context: MeasureContext, locale: str, features: str) -> np.ndarray:
     code = _code(context, locale, features)
     try:
         values = _learned(code) if features == "learned" else _features(code, features)
@@ -101,11 +101,11 @@ def _vector(context: Context, locale: str, features: str) -> np.ndarray:
     return np.array(values, float)
 
 
-def _code(context: Context, locale: str, features: str) -> str:
+def _code(context: MeasureContext, locale: str, features: str) -> str:
     return str(context.languages[locale]["uriel_family" if features == "fam" else "uriel"])
 
 
-def _remedy(context: Context, locale: str) -> str:
+def _remedy(context: MeasureContext, locale: str) -> str:
     row = context.languages[locale]
     return (
         f"its codes are uriel = {row['uriel']!r}, uriel_family = {row['uriel_family']!r}: "

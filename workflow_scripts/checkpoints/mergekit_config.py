@@ -1,7 +1,9 @@
-"""mergekit's YAML, read and checked; unknown keys are errors."""
+"""mergekit's YAML, read and checked, and what its parameters are worth for one tensor; unknown keys are errors."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import yaml
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
@@ -9,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.validation import describe
+from workflow_scripts.merging.pieces import Layout
 
 ABSENT = {
     "slices": "whole models are merged only; list them under `models:`",
@@ -20,6 +23,8 @@ ABSENT = {
 DTYPES = ("float32", "bfloat16", "float16")
 
 Scalar = bool | int | float | str
+T = TypeVar("T", float, bool)
+Convert = Callable[[Scalar, str], T]
 
 
 def _value(given: Any) -> Any:
@@ -52,18 +57,18 @@ Setting = Annotated[list[Condition], BeforeValidator(_conditions)]
 Parameters = Annotated[dict[str, Setting], BeforeValidator(lambda given: {} if given is None else given)]
 
 
-class Model(Closed):
+class ListedModel(Closed):
     """An entry of ``models:``."""
 
     model: str
     parameters: Parameters = Field(default_factory=dict)
 
 
-class Config(Closed):
+class MergekitConfig(Closed):
     """What mergekit's YAML says."""
 
     merge_method: str
-    models: Annotated[list[Model], Field(min_length=1)]
+    models: Annotated[list[ListedModel], Field(min_length=1)]
     base_model: str | None = None
     parameters: Parameters = Field(default_factory=dict)
     dtype: str | None = None
@@ -79,7 +84,7 @@ class Config(Closed):
         return next((entry.parameters for entry in self.models if entry.model == model), {})
 
 
-def read_config(path: str | Path) -> Config:
+def read_config(path: str | Path) -> MergekitConfig:
     """Read a file.
 
     Raises
@@ -97,14 +102,14 @@ def read_config(path: str | Path) -> Config:
         raise XlmergeError(f"{path}: {error}") from None
 
 
-def parse_config(content: Any) -> Config:
+def parse_config(content: Any) -> MergekitConfig:
     """Return the config of a YAML file's content."""
     for key in ABSENT.keys() & (content.keys() if isinstance(content, dict) else set()):
         raise XlmergeError(f"`{key}` of mergekit is not supported: {ABSENT[key]}")
     try:
-        config = Config.model_validate(content)
+        config = MergekitConfig.model_validate(content)
     except ValidationError as error:
-        raise XlmergeError(f"the config does not fit:\n  {describe(error, Config)}") from None
+        raise XlmergeError(f"the config does not fit:\n  {describe(error, MergekitConfig)}") from None
     for name in (config.base_model, *(entry.model for entry in config.models)):
         _check_reference(name)
     if config.written_dtype not in (*DTYPES, "widest"):
@@ -140,3 +145,82 @@ def flag(value: Scalar, where: str) -> bool:
     if key not in known:
         raise XlmergeError(f"{where}: {value!r} is neither true nor false")
     return known[cast(bool, key)]
+
+
+def depth(tensor: str, layout: Layout) -> float:
+    """Return where a gradient is read: 0 … 1 from the first layer to the last; 0 outside the layers.
+
+    Of a single layer it is 1.
+    """
+    layer = layout.layer(tensor)
+    if layer is None:
+        return 0.0
+    return layer / (layout.layers - 1) if layout.layers > 1 else 1.0
+
+
+def interpolate(value: Value, at: float, convert: Convert[T], where: str) -> T:
+    """Return a value, or a gradient's: linear between numbers; true and false change at the points.
+
+    Examples
+    --------
+    >>> interpolate([0, 1, 5], 0.75, number, "weight")
+    3.0
+    """
+    if not isinstance(value, list):
+        return convert(value, where)
+    points: list[T] = [convert(v, where) for v in value]
+    place = at * (len(points) - 1)
+    below = int(place)
+    if isinstance(points[below], bool):
+        return points[below]
+    above = min(below + 1, len(points) - 1)
+    return convert((1 - (place - below)) * points[below] + (place - below) * points[above], where)
+
+
+@dataclass(frozen=True)
+class Values:
+    """One tensor's parameters.
+
+    Attributes
+    ----------
+    config : MergekitConfig
+    models : tuple of str
+        The sources, as the config names them.
+    tensor : str
+    at : float
+        See `depth`.
+    """
+
+    config: MergekitConfig
+    models: tuple[str, ...]
+    tensor: str
+    at: float
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a top-level parameter that is true or false."""
+        return self._first([self.config.parameters], name, flag, default)
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """Return a top-level parameter; without a default it is required."""
+        return self._first([self.config.parameters], name, number, default)
+
+    def numbers(self, name: str, default: float | None = None) -> list[float]:
+        """Return each source's parameter: its own, else the top level's, else the default (none: required)."""
+        return [
+            self._first([self.config.of_model(model), self.config.parameters], name, number, default, f" of {model}")
+            for model in self.models
+        ]
+
+    def _first(
+        self, scopes: Sequence[Parameters], name: str, convert: Convert[T], default: T | None, whose: str = ""
+    ) -> T:
+        for scope in scopes:
+            for condition in scope.get(name, ()):
+                if condition.filter in (None, "*") or str(condition.filter) in self.tensor:
+                    return interpolate(condition.value, self.at, convert, f"{name}{whose}")
+        if default is None:
+            where = "`parameters:` of the model or of the whole file" if whose else "the file's `parameters:`"
+            raise XlmergeError(
+                f"{self.config.merge_method} needs `{name}`{whose} for tensor {self.tensor}: give it under {where}"
+            )
+        return default
