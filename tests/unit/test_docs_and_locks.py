@@ -147,3 +147,14 @@ def test_every_folder_of_a_run_is_explained() -> None:
     explained = {path.split("/")[0] for path in re.findall(r"^\| `([^`]+)`", text, re.M)}
     made = {str(field.default).split("/")[0] for field in fields(Paths)} - {"", Paths.lock}
     assert made == explained
+
+
+@pytest.mark.parametrize("page", tracked("*.md"), ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_modules_that_the_docs_name_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/.])(?:workflow_scripts|tests|presets|profiles|benchmarks|rules)/[\w/.-]*\w", text)
+    for module in re.findall(r"(?<![\w/.])workflow_scripts(?:\.\w+)+", text):
+        stem = module.replace(".", "/")
+        named.append(stem if (ROOT / stem).is_dir() else f"{stem}.py")
+    members = {name for name in named if (ROOT / f"{Path(name).parent}.py").exists()}  # a module's function
+    assert not {name for name in named if not (ROOT / name).exists()} - members
