@@ -50,15 +50,17 @@ def floor(job: dict) -> Callable[[], None]:
 def xlmerge(job: dict) -> Callable[[], None]:
     """Merge task vectors."""
     from benchmarks.merge_models import layout_of
-    from workflow_scripts.merging.engine import merge_files
+    from workflow_scripts.merging.engine import Source, merge_files
 
     k = len(job["paths"])
-    names = [f"source{i:03}" for i in range(k)]
-    groups = {name: "first" if i < k / 2 else "second" for i, name in enumerate(names)}
+    sources = [
+        Source(f"source{i:03}", Path(path), 1 / k, "first" if i < k / 2 else "second")
+        for i, path in enumerate(job["paths"])
+    ]
     layout = layout_of({n: tuple(s) for n, s in job["shapes"].items()}, job["layers"])
-    settings = {"layout": layout, "groups": groups, "durable": False}
-    paths, parameters = [Path(p) for p in job["paths"]], SPECIAL.get(job["method"], {})
-    return lambda: merge_files(paths, names, [1 / k] * k, job["method"], parameters, job["out"], {}, **settings)
+    settings = {"layout": layout, "durable": False}
+    parameters = SPECIAL.get(job["method"], {})
+    return lambda: merge_files(sources, job["method"], parameters, job["out"], {}, **settings)
 
 
 def checkpoints(job: dict) -> Callable[[], None]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from workflow_scripts.merging.engine import MergeFacts, merge_files
+from workflow_scripts.merging.engine import MergeFacts, Source, merge_files
 from workflow_scripts.merging.pieces import Layout
 
 NAMES = ["de-DE", "fr-FR", "th-TH", "ar-SA", "zh-CN", "fi-FI", "sw-KE", "ru-RU", "el-GR"]
@@ -57,6 +57,12 @@ def read_vector(path: Path, heights: Mapping[str, int] | None = None) -> dict[st
     return whole
 
 
+def sources_of(paths: Sequence[Path], weights: Sequence[float] | None = None) -> list[Source]:
+    """Return task-vector files as sources with the first of `NAMES`; weights are uniform unless given."""
+    chosen = [1 / len(paths)] * len(paths) if weights is None else weights
+    return [Source(*source) for source in zip(NAMES, paths, chosen, strict=False)]
+
+
 def merge_with_facts(
     sources: Sequence[Vector],
     method: str,
@@ -69,10 +75,8 @@ def merge_with_facts(
     """Merge task vectors through files; weights are uniform unless given."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [write_vector(Path(folder) / f"{i}.safetensors", v, dtype) for i, v in enumerate(sources)]
-        chosen = [1 / len(paths)] * len(paths) if weights is None else list(weights)
         out = Path(folder) / "merged.safetensors"
-        names = NAMES[: len(paths)]
-        facts = merge_files(paths, names, chosen, method, parameters, out, {"base": "base"}, layout=layout)
+        facts = merge_files(sources_of(paths, weights), method, parameters, out, {"base": "base"}, layout=layout)
         return read_vector(out, heights), facts
 
 

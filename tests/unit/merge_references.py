@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Philox
 
 from tests.unit.helpers import NAMES, Rows, read_vector, write_vector
-from workflow_scripts.merging.engine import merge_files
+from workflow_scripts.merging.engine import Source, merge_files
 from workflow_scripts.merging.pieces import Layout
 
 SHAPES = {
@@ -305,6 +305,6 @@ def run(vectors, method, weights=None, *, names=None, sparse=False, **more) -> V
         stored = [by_rows(v) if sparse else v for v in vectors]
         paths = [write_vector(Path(folder) / f"{i}.safetensors", v) for i, v in enumerate(stored)]
         out = Path(folder) / "merged.safetensors"
-        extra = {"layout": layout, "groups": groups, "base": start}
-        merge_files(paths, names, list(weights), method, more, out, {"base": "b"}, durable=False, **extra)
+        merged = [Source(n, p, w, (groups or {}).get(n)) for n, p, w in zip(names, paths, weights, strict=True)]
+        merge_files(merged, method, more, out, {"base": "b"}, layout=layout, base=start, durable=False)
         return read_vector(out, {EMBEDDING: SHAPES[EMBEDDING][0]})

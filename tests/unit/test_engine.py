@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.unit.helpers import NAMES, Rows, merge, merge_with_facts, piece_size, read_vector, write_vector
+from tests.unit.helpers import NAMES, Rows, merge, merge_with_facts, piece_size, read_vector, sources_of, write_vector
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.pieces import Layout
@@ -190,7 +190,7 @@ def test_elements_are_counted_once_however_many_pieces():
 
 
 def merge_paths(paths: list[Path], out: Path, method: str = "average") -> None:
-    merge_files(paths, NAMES[: len(paths)], [1 / len(paths)] * len(paths), method, {}, out, {"base": "base"})
+    merge_files(sources_of(paths), method, {}, out, {"base": "base"})
 
 
 MISFITS = {

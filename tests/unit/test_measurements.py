@@ -1,10 +1,12 @@
 """Fisher information and Gram matrices against independent references, and the merges that use them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from tests.unit.helpers import NAMES, Rows, read_vector, write_vector
+from tests.unit.helpers import NAMES, Rows, read_vector, sources_of, write_vector
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import merge_files
 from workflow_scripts.merging.measurements.fisher import fisher
@@ -115,12 +117,12 @@ def test_values_of_rows_that_were_not_trained_are_left_out(subject, task_vector)
 def merged_with(tmp_path, method, vectors, measurements, weights, **parameters):
     """Merge task vectors that have measurements: source → list of vectors."""
     paths = [write_vector(tmp_path / f"{i}.safetensors", v) for i, v in enumerate(vectors)]
-    files = {
-        name: [write_vector(tmp_path / f"s{i}{j}.safetensors", v) for j, v in enumerate(many)]
-        for i, (name, many) in enumerate(zip(NAMES, measurements, strict=False))
-    }
-    out, names = tmp_path / "merged.safetensors", NAMES[: len(paths)]
-    merge_files(paths, names, weights, method, parameters, out, {"base": "base"}, measurements=files)
+    sources = [
+        replace(source, measurements=tuple(write_vector(tmp_path / f"s{i}{j}.safetensors", v) for j, v in enumerate(m)))
+        for i, (source, m) in enumerate(zip(sources_of(paths, weights), measurements, strict=True))
+    ]
+    out = tmp_path / "merged.safetensors"
+    merge_files(sources, method, parameters, out, {"base": "base"})
     return read_vector(out, {"e": 4})
 
 

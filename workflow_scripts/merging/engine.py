@@ -83,19 +83,39 @@ class Writer(Protocol):
 OpenWriter = Callable[[list[Tensor]], Writer]
 
 
+@dataclass(frozen=True)
+class Source:
+    """A task vector that takes part in a merge.
+
+    Attributes
+    ----------
+    name : str
+        No other source's: random masks belong to names.
+    path : Path
+    weight : float
+        0 or more; those of all sources sum to 1.
+    group : str or None
+        For hierarchical merges.
+    measurements : tuple of Path
+        Files with what the method wanted to have measured on it.
+    """
+
+    name: str
+    path: Path
+    weight: float
+    group: str | None = None
+    measurements: tuple[Path, ...] = ()
+
+
 def merge_files(
-    paths: Sequence[Path],
-    names: Sequence[str],
-    weights: Sequence[float],
+    sources: Sequence[Source],
     method: str,
     parameters: Mapping[str, Any],
     out: str | Path,
     metadata: Mapping[str, Any],
     *,
     layout: Layout | None = None,
-    groups: Mapping[str, str] | None = None,
     base: str | Path | None = None,
-    measurements: Mapping[str, Sequence[Path]] | None = None,
     coefficients: Mapping[str, Sequence[float]] | None = None,
     averaged: frozenset[str] = frozenset(),
     durable: bool = True,
@@ -104,9 +124,8 @@ def merge_files(
 
     Parameters
     ----------
-    paths, names, weights : sequence
-        One entry per source; the names are distinct (random masks belong to names), the weights sum to 1. Their
-        order does not matter.
+    sources : sequence of Source
+        Their order does not matter.
     method : str
         Name of a merge method.
     parameters : mapping
@@ -117,12 +136,10 @@ def merge_files(
         Goes into the file; at least ``base``.
     layout : Layout, optional
         Which tensor is what; needed by methods that treat encoder layers, embedding and head differently.
-    groups : mapping, optional
-        Source → group, for hierarchical merges.
     base : path, optional
         θ₀'s safetensors file, for methods that need more than task vectors.
-    measurements, coefficients : mapping, optional
-        For methods that need data; see `Context`. Coefficients are in the alphabetical order of the sources.
+    coefficients : mapping, optional
+        For methods that adapt: block of the model → one per source, in the alphabetical order of the sources.
     averaged : frozenset of str
         Tensors that become the weighted mean, whatever the method; needs a layout with shapes.
     durable : bool
@@ -133,26 +150,26 @@ def merge_files(
     XlmergeError
         If the sources do not fit each other or the method, or a value is not finite.
     """
-    steps = [Step(method, parameters, tuple(weights))]
-    layout = layout or Layout()
+    layout, weights = layout or Layout(), tuple(source.weight for source in sources)
+    steps = [Step(method, parameters, weights)]
     if averaged:
         rest = replace(steps[0], tensors=frozenset(layout.shapes) - averaged)
-        steps = [rest, Step("similarity", {}, tuple(weights), averaged)]
+        steps = [rest, Step("similarity", {}, weights, averaged)]
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(contextlib.closing(TensorFile(base))) if base is not None else None
         circumstances = Context(
-            tuple(names),
+            tuple(source.name for source in sources),
             np.ones(0),
             layout,
-            groups=groups or {},
+            groups={source.name: source.group for source in sources if source.group is not None},
             base=opened,
-            measurements=measurements or {},
+            measurements={source.name: source.measurements for source in sources if source.measurements},
             coefficients=coefficients or {},
         )
         folder = stack.enter_context(scratch_beside(Path(out)))
         target = stack.enter_context(atomic_path(out)) if durable else Path(out)
         writer = partial(vector_writer, target, metadata)
-        return merge_steps([Path(p) for p in paths], circumstances, steps, writer, folder)
+        return merge_steps([source.path for source in sources], circumstances, steps, writer, folder)
 
 
 def merge_steps(

@@ -11,7 +11,7 @@ from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.evaluation.cells import Target, decided_scoring, made_decision
 from workflow_scripts.evaluation.scoring import Scorer
-from workflow_scripts.merging.engine import merge_files
+from workflow_scripts.merging.engine import Source, merge_files
 from workflow_scripts.models.checkpoints import load_task_vector, verify_task_vector
 
 SPLIT = "validation"
@@ -71,7 +71,7 @@ class GreedySearch:
         """Return the validation accuracy of the sources' uniform average."""
         with tempfile.TemporaryDirectory() as folder:
             merged = Path(folder) / "merged.safetensors"
-            paths, weights = [self.models[s] for s in sources], [1 / len(sources)] * len(sources)
-            merge_files(paths, sources, weights, "average", {}, merged, {"base": self.base}, durable=False)
+            averaged = [Source(name, self.models[name], 1 / len(sources)) for name in sources]
+            merge_files(averaged, "average", {}, merged, {"base": self.base}, durable=False)
             (_, scores), *_ = self.scorer.scores(load_task_vector(merged, self.base))
         return float(np.mean(scores.correct))

@@ -14,7 +14,7 @@ import numpy as np
 from workflow_scripts.core.digests import verify_file
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import warn
-from workflow_scripts.merging.engine import merge_files, summarise
+from workflow_scripts.merging.engine import Source, merge_files, summarise
 from workflow_scripts.merging.pieces import Layout, gram
 from workflow_scripts.merging.streaming import Reader, Sources, TensorFile
 from workflow_scripts.models.checkpoints import skeleton, verify_task_vector
@@ -93,42 +93,48 @@ def merge_models(
         and the norm of the merged task vector. Where a source's head did not start from θ₀'s, the head is the sources'
         weighted mean, and ``head_cosines`` says how much the heads have in common.
     """
-    paths = [Path(p) for p in inputs["models"]]
-    digest_files = zip(paths, inputs["model_digests"], strict=True)
-    metadata = [verify_task_vector(path, digest_file, base) for path, digest_file in digest_files]
-    own_heads = any(found.get(OWN_HEAD) for found in metadata)
-    names, weights = list(entry["sources"]), list(entry["weights"])
-    if len(paths) != len(names):
-        raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
-    measurements = {source: [Path(f) for f in files] for source, files in inputs.get("measurements", {}).items()}
-    for source, files in measurements.items():
-        for path, digest_file in zip(files, inputs["measurement_digests"][source], strict=True):
-            verify_file(path, digest_file)
+    own_heads = [
+        verify_task_vector(path, digest_file, base).get(OWN_HEAD)
+        for path, digest_file in zip(inputs["models"], inputs["model_digests"], strict=True)
+    ]
+    sources = sources_of(inputs, entry)
     layout = Layout.of(skeleton(inputs["base"]))
     theta0 = Path(inputs["base"]) / "model.safetensors"
-    facts = merge_files(
-        paths,
-        names,
-        weights,
+    merge_facts = merge_files(
+        sources,
         entry["method"],
         entry["parameters"],
         out,
         {"base": base},
         layout=layout,
-        groups=entry.get("groups"),
         base=theta0,
-        measurements=measurements,
         coefficients=coefficients,
-        averaged=layout.head if own_heads else frozenset(),
+        averaged=layout.head if any(own_heads) else frozenset(),
         durable=False,
     )
-    found = summarise(facts, layout)
-    return {**found, "head_cosines": _head_cosines(paths, names, theta0, layout.head)} if own_heads else found
+    facts = summarise(merge_facts, layout)
+    return {**facts, "head_cosines": _head_cosines(sources, theta0, layout.head)} if any(own_heads) else facts
 
 
-def _head_cosines(paths: Sequence[Path], names: Sequence[str], theta0: Path, head: frozenset[str]) -> list[list[float]]:
+def sources_of(inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Source]:
+    """Return a plan entry's sources, their measurements verified; arguments as of `merge_models`."""
+    names, paths = entry["sources"], inputs["models"]
+    if len(paths) != len(names):
+        raise XlmergeError(f"{len(names)} sources but {len(paths)} model files")
+    groups, measured = entry.get("groups", {}), inputs.get("measurements", {})
+    for name, files in measured.items():
+        for file, digest_file in zip(files, inputs["measurement_digests"][name], strict=True):
+            verify_file(file, digest_file)
+    return [
+        Source(name, Path(path), weight, groups.get(name), tuple(map(Path, measured.get(name, ()))))
+        for name, path, weight in zip(names, paths, entry["weights"], strict=True)
+    ]
+
+
+def _head_cosines(sources: Sequence[Source], theta0: Path, head: frozenset[str]) -> list[list[float]]:
+    names = [source.name for source in sources]
     with contextlib.closing(TensorFile(theta0)) as base:
-        cosines = head_cosines(paths, names, base, head)
+        cosines = head_cosines([source.path for source in sources], names, base, head)
     if warning := little_in_common(cosines):
         warn(f"merging {', '.join(names)}: {warning}")
     return cosines
