@@ -122,7 +122,7 @@ def _cosine_to_base(vector: Path, base: Path, zero: Path, layout: Layout) -> flo
     """Return the cosine of a model's head with θ₀'s, whose task vector is 0."""
     save_file({}, zero)
     with contextlib.closing(TensorFile(base / "model.safetensors")) as theta0:
-        return head_cosines([vector, zero], ["own", "base"], theta0, layout.head)[0][1]
+        return head_cosines({"own": vector, "base": zero}, theta0, layout.head)[0][1]
 
 
 def export(vector: Path, base: str | Path, out: str | Path, card: Mapping[str, Any]) -> None:

@@ -154,7 +154,7 @@ def merge_checkpoints(
         known = ", ".join([*out_files.DTYPES, "widest"])
         raise XlmergeError(f"dtype {dtype!r}: a checkpoint's is one of {known}; a task vector is float32")
     with open_models(sources, base, names) as models:
-        inputs = [*models.paths, models.base.checkpoint.folder]
+        inputs = [*(source.path for source in models.sources), models.base.checkpoint.folder]
         out_files.check_output(out, as_folder, overwrite, inputs)
         if not as_folder and models.base.absent:
             lacking = ", ".join(sorted(models.base.absent))
@@ -173,7 +173,9 @@ def merge_checkpoints(
 
         def merge(open_writer: OpenWriter) -> dict[str, Any]:
             with scratch_beside(out) as folder:
-                facts = merge_steps(models.readers, context, resolved, open_writer, folder, progress)
+                facts = merge_steps(
+                    [source.reader for source in models.sources], context, resolved, open_writer, folder, progress
+                )
             report["merged"] = summarise(facts, models.architecture.layout) | {"erased": facts.erased}
             _note_erased(models, facts.erased, len(facts.moved))
             return report
@@ -217,13 +219,13 @@ def _scratch_bytes(models: Models, steps: Sequence[Step], groups: Sequence[str])
 def _describe(models: Models, steps: Sequence[Step], context: Context, head: Head) -> dict[str, Any]:
     distances, averaged = encoder_distances(models), averaged_tensors(models, head)
     sources = {
-        name: {
-            "path": str(path),
-            "kind": "checkpoint" if name in models.checkpoints else "task-vector",
-            "bytes": reader.bytes,
-            "distance": distances[name],
+        source.name: {
+            "path": str(source.path),
+            "kind": "checkpoint" if source.checkpoint else "task-vector",
+            "bytes": source.reader.bytes,
+            "distance": distances[source.name],
         }
-        for name, path, reader in zip(models.names, models.paths, models.readers, strict=True)
+        for source in models.sources
     }
     described = [
         {

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +41,33 @@ FAR = 0.5  # a fine-tune moves an encoder by a few per cent
 
 
 @dataclass(frozen=True)
+class OpenSource:
+    """A source, open.
+
+    Attributes
+    ----------
+    name : str
+    path : path
+        A checkpoint's folder or a task vector's file.
+    reader : Reader
+        What the task vector is read from.
+    checkpoint : Checkpoint or None
+        None for a task vector.
+    """
+
+    name: str
+    path: Path
+    reader: Reader
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True)
 class Models:
     """Sources and θ₀, open.
 
     Attributes
     ----------
-    names : tuple of str
-    paths : tuple of path
-        A checkpoint's folder or a task vector's file.
-    readers : tuple of Reader
-        What each source's task vector is read from.
-    checkpoints : dict of str to Checkpoint
-        Those sources that are checkpoints.
+    sources : tuple of OpenSource
     base : BaseWeights
     architecture : Architecture
         Of the merged model; its config is the first checkpoint's (or else θ₀'s).
@@ -62,14 +77,21 @@ class Models:
         What was found that the user should know.
     """
 
-    names: tuple[str, ...]
-    paths: tuple[Path, ...]
-    readers: tuple[Reader, ...]
-    checkpoints: dict[str, Checkpoint]
+    sources: tuple[OpenSource, ...]
     base: BaseWeights
     architecture: Architecture
     labels: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources' names."""
+        return tuple(source.name for source in self.sources)
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """Those sources that are checkpoints, by name."""
+        return {source.name: source.checkpoint for source in self.sources if source.checkpoint}
 
     def note(self, text: str) -> None:
         """Tell the user, and remember it for the report."""
@@ -122,10 +144,7 @@ def open_models(
         if vectors:
             readers |= _open_vectors(vectors, theta0, architecture, base_folder, stack)
         models = Models(
-            names,
-            tuple(vectors.get(n, located[n]) for n in names),
-            tuple(readers[n] for n in names),
-            checkpoints,
+            tuple(OpenSource(n, vectors.get(n, located[n]), readers[n], checkpoints.get(n)) for n in names),
             theta0,
             architecture,
             tuple(_reference(next(iter(labels.values())), base_config, theta0, architecture)),
@@ -198,11 +217,11 @@ def _reference(first: list[str], base: Any, theta0: BaseWeights, architecture: A
 def _align_labels(models: Models, configs: Mapping[str, Any], base: Any) -> None:
     """Bring the rows of each checkpoint's output layer into the reference order."""
     wanted, rows = list(models.labels), sorted(models.architecture.label_rows)
-    for name, config in configs.items():
-        labels = labels_of(config)
+    for name, checkpoint in models.checkpoints.items():
+        labels = labels_of(configs[name])
         if labels != wanted:
             for tensor in rows:
-                models.checkpoints[name].permute(tensor, [labels.index(label) for label in wanted])
+                checkpoint.permute(tensor, [labels.index(label) for label in wanted])
             models.note(f"the labels of {name} are in another order; the rows of its head were moved to match")
     ours = labels_of(base)
     if not (models.base.absent & models.architecture.label_rows or is_generic(ours) or ours == wanted):
@@ -218,29 +237,29 @@ def _note_unused(models: Models) -> None:
 def encoder_distances(models: Models) -> dict[str, float]:
     """Return each source's ‖τ‖/‖θ₀‖ over a sample of the encoder's matrices; tell where it is implausibly large."""
     layout = models.architecture.layout
-    square, squares = 0.0, np.zeros(len(models.names))
+    square, squares = 0.0, dict.fromkeys(models.names, 0.0)
     for name, shape in layout.shapes.items():
         if layout.layer(name) is None or len(shape) < 2 or name in models.base.absent:
             continue
         size = prod(shape)
         values = np.empty(min(SAMPLE, size), np.float32)
         start = (size - len(values)) // 2
-        for source, reader in enumerate(models.readers):
-            if name in reader.stored:
-                reader.read(name, start, values)
+        for source in models.sources:
+            if name in source.reader.stored:
+                source.reader.read(name, start, values)
                 if not np.isfinite(values).all():
-                    raise XlmergeError(f"tensor {name} is not finite in {models.names[source]}")
-                squares[source] += float(np.dot(values, values))
+                    raise XlmergeError(f"tensor {name} is not finite in {source.name}")
+                squares[source.name] += float(np.dot(values, values))
         models.base.read(name, start, values)
         square += float(np.dot(values, values))
-    ratios = np.sqrt(squares / square) if square else np.zeros_like(squares)
-    for name, ratio in zip(models.names, ratios, strict=True):
+    ratios = {name: sqrt(moved / square) if square else 0.0 for name, moved in squares.items()}
+    for name, ratio in ratios.items():
         if ratio > FAR:
             models.note(
                 f"{name} is far from the base: ‖θ−θ₀‖/‖θ₀‖ is {ratio:.2f} in the encoder, where a fine-tune's is a few "
                 "per cent. It was probably fine-tuned from another base."
             )
-    return {name: round(float(ratio), 6) for name, ratio in zip(models.names, ratios, strict=True)}
+    return {name: round(ratio, 6) for name, ratio in ratios.items()}
 
 
 def cosines_of_heads(models: Models, tensors: frozenset[str]) -> list[list[float]]:
@@ -252,7 +271,7 @@ def cosines_of_heads(models: Models, tensors: frozenset[str]) -> list[list[float
     tensors : frozenset of str
         The tensors that become the sources' mean.
     """
-    cosines = head_cosines(models.readers, models.names, models.base, tensors)
+    cosines = head_cosines({source.name: source.reader for source in models.sources}, models.base, tensors)
     if warning := little_in_common(cosines):
         models.note(warning)
     return cosines

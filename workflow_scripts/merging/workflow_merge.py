@@ -25,14 +25,14 @@ ALIKE = 0.5
 
 
 def head_cosines(
-    sources: Sequence[Path | Reader], names: Sequence[str], base: Reader, tensors: Collection[str]
+    sources: Mapping[str, Path] | Mapping[str, Reader], base: Reader, tensors: Collection[str]
 ) -> list[list[float]]:
     """Return the pairwise cosines of the sources' heads (whole weights).
 
     Parameters
     ----------
-    sources, names : sequence
-        Task vectors, in the same order.
+    sources : mapping
+        Name → task vector.
     base : Reader
         θ₀.
     tensors : collection of str
@@ -40,9 +40,11 @@ def head_cosines(
     """
     if not tensors:
         return []
-    opened = Sources(sources, names, {n: base.stored[n].shape for n in tensors if n in base.stored}, tensors)
+    opened = Sources(
+        list(sources.values()), list(sources), {n: base.stored[n].shape for n in tensors if n in base.stored}, tensors
+    )
     try:
-        products = sum((gram(opened, tensor, base) for tensor in opened.tensors), np.zeros((len(names),) * 2))
+        products = sum((gram(opened, tensor, base) for tensor in opened.tensors), np.zeros((len(sources),) * 2))
     finally:
         opened.close()
     norms = np.sqrt(np.diag(products))
@@ -132,11 +134,10 @@ def sources_of(inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Sour
 
 
 def _head_cosines(sources: Sequence[Source], theta0: Path, head: frozenset[str]) -> list[list[float]]:
-    names = [source.name for source in sources]
     with contextlib.closing(TensorFile(theta0)) as base:
-        cosines = head_cosines([source.path for source in sources], names, base, head)
+        cosines = head_cosines({source.name: source.path for source in sources}, base, head)
     if warning := little_in_common(cosines):
-        warn(f"merging {', '.join(names)}: {warning}")
+        warn(f"merging {', '.join(source.name for source in sources)}: {warning}")
     return cosines
 
 
