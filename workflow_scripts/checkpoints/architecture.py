@@ -104,15 +104,15 @@ class Architecture:
 
     def names(self, stored: Collection[str]) -> tuple[dict[str, str], list[str]]:
         """Return model name → stored name, and the stored names that the model does not have (``lm_head`` …)."""
-        known = self.layout.shapes.keys() | self.buffers
-        found, unused = {}, []
+        tensors = self.layout.shapes.keys() | self.buffers
+        stored_as, unused = {}, []
         for name in stored:
-            candidates = [c for n in (name, _modern(name)) for c in (n, f"{self.prefix}.{n}") if c in known]
+            candidates = [c for n in (name, _modern(name)) for c in (n, f"{self.prefix}.{n}") if c in tensors]
             if candidates:
-                found[candidates[0]] = name
+                stored_as[candidates[0]] = name
             else:
                 unused.append(name)
-        return found, sorted(unused)
+        return stored_as, sorted(unused)
 
 
 def _modern(name: str) -> str:
@@ -158,14 +158,14 @@ def is_generic(labels: Sequence[str]) -> bool:
 def check_labels(labels: Mapping[str, Sequence[str]]) -> None:
     """Raise an `XlmergeError` if models (name → labels) do not have the same set of labels."""
     first = next(iter(labels))
-    for name, found in labels.items():
-        if len(set(found)) < len(found):
-            twice = sorted({x for x in found if list(found).count(x) > 1})
+    for name, given in labels.items():
+        if len(set(given)) < len(given):
+            twice = sorted({x for x in given if list(given).count(x) > 1})
             raise XlmergeError(f"{name} has a label twice: {', '.join(twice)} (`id2label` in its config.json)")
-        if set(found) != set(labels[first]):
+        if set(given) != set(labels[first]):
             raise XlmergeError(
-                f"the models' labels differ: only {first} has {_some(set(labels[first]) - set(found))}; "
-                f"only {name} has {_some(set(found) - set(labels[first]))}. If they mean the same, make `id2label` "
+                f"the models' labels differ: only {first} has {_some(set(labels[first]) - set(given))}; "
+                f"only {name} has {_some(set(given) - set(labels[first]))}. If they mean the same, make `id2label` "
                 "agree in the config.json files."
             )
 

@@ -90,7 +90,7 @@ def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: st
     check_labels({owner: labels_of(config) for owner, config in configs.items()})
     with tempfile.TemporaryDirectory(dir=Path(out).parent) as scratch:
         whole = Path(scratch) / "whole.safetensors"
-        found = merge_checkpoints(
+        merged = merge_checkpoints(
             [folder], inputs["base"], whole, [Step("average", {}, (1.0,))], names=[name],
             output="task-vector", durable=False,
         )  # fmt: skip
@@ -101,9 +101,9 @@ def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: st
     metadata = {"base": digest, OWN_HEAD: cosine < SAME_START, **{k: settings[k] for k in ("locale", "seed", "source")}}
     report = {
         "source": settings["source"],
-        "distance": found["sources"][name]["distance"],
+        "distance": merged["sources"][name]["distance"],
         "head_cosine": cosine,
-        "notes": found["notes"],
+        "notes": merged["notes"],
     }
     return save_task_vector(task_vector, out, settings["storage"], metadata), report
 
@@ -141,5 +141,5 @@ def export(vector: Path, base: str | Path, out: str | Path, card: Mapping[str, A
     """
     merge_checkpoints([vector], base, out, [Step("average", {}, (1.0,))], names=["model"])
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
-    known = ", ".join(f"{name} {version}" for name, version in versions().items())
-    write_text(Path(out) / "README.md", environment.from_string(CARD).render(**card, versions=known))
+    software = ", ".join(f"{name} {version}" for name, version in versions().items())
+    write_text(Path(out) / "README.md", environment.from_string(CARD).render(**card, versions=software))

@@ -92,10 +92,10 @@ class Checkpoint:
         self.buffers: dict[str, Stored] = {}
         for path in weight_files(folder):
             self._files.append(TensorFile(path))
-        found = {name: file for file in self._files for name in file.stored}
-        names, self.unused = architecture.names(found)
+        holders = {name: file for file in self._files for name in file.stored}
+        names, self.unused = architecture.names(holders)
         for name, original in names.items():
-            self._add(name, found[original], original, name in architecture.buffers)
+            self._add(name, holders[original], original, name in architecture.buffers)
 
     def _add(self, name: str, file: TensorFile, original: str, buffer: bool) -> None:
         stored = file.stored[original]

@@ -151,8 +151,8 @@ def merge_checkpoints(
     """
     out, as_folder = Path(out), output == "checkpoint"
     if dtype is not None and (dtype not in {*out_files.DTYPES, "widest"} or not as_folder):
-        known = ", ".join([*out_files.DTYPES, "widest"])
-        raise XlmergeError(f"dtype {dtype!r}: a checkpoint's is one of {known}; a task vector is float32")
+        allowed = ", ".join([*out_files.DTYPES, "widest"])
+        raise XlmergeError(f"dtype {dtype!r}: a checkpoint's is one of {allowed}; a task vector is float32")
     with open_models(sources, base, names) as models:
         inputs = [*(source.path for source in models.sources), models.base.checkpoint.folder]
         out_files.check_output(out, as_folder, overwrite, inputs)

@@ -140,11 +140,11 @@ def number(value: Scalar, where: str) -> float:
 
 def flag(value: Scalar, where: str) -> bool:
     """Return a setting's value as true or false."""
-    known = {True: True, False: False, "true": True, "false": False}
+    meanings = {True: True, False: False, "true": True, "false": False}
     key = value.lower() if isinstance(value, str) else value
-    if key not in known:
+    if key not in meanings:
         raise XlmergeError(f"{where}: {value!r} is neither true nor false")
-    return known[cast(bool, key)]
+    return meanings[cast(bool, key)]
 
 
 def depth(tensor: str, layout: Layout) -> float:

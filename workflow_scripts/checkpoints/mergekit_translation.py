@@ -155,8 +155,8 @@ def _joined(
     if joint and all(each == used[0] for each in used):
         scaling = last["scaling"] / (1 if joint == "dare_linear" else k)
         return joint, {**(used[0] or {}), **last, "scaling": scaling}
-    own = {name: None if each == EMPTY else each for name, each in sparsity.items()}
-    return "per_source", {"inner": sparse, "by_source": own, "outer": dense, "outer_parameters": finish}
+    by_source = {name: None if each == EMPTY else each for name, each in sparsity.items()}
+    return "per_source", {"inner": sparse, "by_source": by_source, "outer": dense, "outer_parameters": finish}
 
 
 def _sparsity(values: Values, sparse: str | None) -> list[Each]:
@@ -168,7 +168,7 @@ def _sparsity(values: Values, sparse: str | None) -> list[Each]:
     if rescale and sparse not in RANDOM and min(densities) < 1:
         raise XlmergeError(f"{values.config.merge_method}: `rescale` is supported for dare and della only")
     second = {"breadcrumbs": values.numbers("gamma", GAMMA), "della": values.numbers("epsilon", EPSILON)}
-    found: list[Each] = []
+    sparsity: list[Each] = []
     for i, density in enumerate(densities):
         if density < 0:
             raise XlmergeError(f"{values.config.merge_method}: density is 0 or more, got {density:g}")
@@ -183,8 +183,8 @@ def _sparsity(values: Values, sparse: str | None) -> list[Each]:
             settings["epsilon"] = second[sparse][i]
         if sparse in RANDOM:
             settings["rescale"] = "l1" if rescale else "none"
-        found.append(None if density >= 1 else settings if density > 0 else EMPTY)
-    return found
+        sparsity.append(None if density >= 1 else settings if density > 0 else EMPTY)
+    return sparsity
 
 
 def _equal(names: Sequence[str]) -> tuple[float, ...]:
@@ -302,8 +302,10 @@ def unused_parameters(config: MergekitConfig) -> list[str]:
     rule, method = _rule(config.merge_method), config.merge_method
     lost = sorted(config.parameters.keys() - rule.shared - rule.per_model)
     notes = [f"{method} does not use {', '.join(lost)}"] if lost else []
-    own = {entry.model: sorted(entry.parameters.keys() - rule.per_model) for entry in config.models}
-    return notes + [f"{method} does not use {', '.join(own[m])} of a single model ({m})" for m in own if own[m]]
+    of_models = {entry.model: sorted(entry.parameters.keys() - rule.per_model) for entry in config.models}
+    return notes + [
+        f"{method} does not use {', '.join(of_models[m])} of a single model ({m})" for m in of_models if of_models[m]
+    ]
 
 
 def steps_for(translation: Translation, names: Sequence[str], layout: Layout) -> list[Step]:

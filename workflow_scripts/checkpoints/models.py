@@ -161,8 +161,8 @@ def _open_base(folder: Path, architecture: Architecture, classifier: bool, stack
     absent = {n for n, s in shapes.items() if n not in checkpoint.stored or checkpoint.stored[n].shape != s}
     for name in sorted(absent):
         if not architecture.is_fresh_part(name):
-            found = checkpoint.stored.get(name)
-            problem = f"has tensor {name} with shape {found.shape}" if found else f"lacks tensor {name}"
+            stored = checkpoint.stored.get(name)
+            problem = f"has tensor {name} with shape {stored.shape}" if stored else f"lacks tensor {name}"
             raise XlmergeError(f"the base {folder} {problem}; the sources have it with shape {shapes[name]}")
     if not classifier:  # a head for another task may have the same shape
         absent |= architecture.label_rows
@@ -174,9 +174,11 @@ def _open_checkpoint(name: str, folder: Path, architecture: Architecture, stack:
     for tensor, shape in architecture.layout.shapes.items():
         if tensor not in checkpoint.stored:
             raise XlmergeError(f"{name} lacks tensor {tensor} (in {folder})")
-        found = checkpoint.stored[tensor].shape
-        if found != shape:
-            raise XlmergeError(f"tensor {tensor} has different shapes: {name} {found}, by the first config {shape}")
+        stored_shape = checkpoint.stored[tensor].shape
+        if stored_shape != shape:
+            raise XlmergeError(
+                f"tensor {tensor} has different shapes: {name} {stored_shape}, by the first config {shape}"
+            )
     return checkpoint
 
 

@@ -28,11 +28,11 @@ def storage(models: Models, dtype: str | None) -> dict[str, str]:
     if dtype == "widest":
         return {name: _widest(models, name) for name in models.architecture.layout.shapes}
     checkpoint = next(iter(models.checkpoints.values()), models.base.checkpoint)
-    found = {}
+    dtypes = {}
     for name in models.architecture.layout.shapes:
         stored = (checkpoint if name in models.base.absent else models.base.checkpoint).stored[name].dtype
-        found[name] = DTYPES[dtype] if dtype else stored if stored in DTYPES.values() else "F32"
-    return found
+        dtypes[name] = DTYPES[dtype] if dtype else stored if stored in DTYPES.values() else "F32"
+    return dtypes
 
 
 def _widest(models: Models, name: str) -> str:
@@ -140,8 +140,8 @@ def write_companions(folder: Path, models: Models, dtypes: Mapping[str, str]) ->
 
 def tokenizer_files(folders: Sequence[Path]) -> list[Path]:
     """Return the tokenizer's files of the first folder that has any."""
-    found = ([file for name in TOKENIZER if (file := folder / name).is_file()] for folder in folders)
-    return next(filter(None, found), [])
+    present = ([file for name in TOKENIZER if (file := folder / name).is_file()] for folder in folders)
+    return next(filter(None, present), [])
 
 
 def check_output(out: Path, as_folder: bool, overwrite: bool, inputs: Sequence[Path]) -> None:

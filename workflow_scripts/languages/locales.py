@@ -99,10 +99,10 @@ def get_locale(name: str) -> Locale:
 def _suggestions(name: str) -> list[str]:
     """Return the locales of the language that `name` names or starts with, else the nearest names."""
     word = name.strip().replace("_", "-").casefold()
-    known = {n.casefold(): n for n in all_locales()}
-    if word in known:
-        return [known[word]]
+    by_word = {n.casefold(): n for n in all_locales()}
+    if word in by_word:
+        return [by_word[word]]
     language = word.split("-")[0]
     same = [n for n, row in all_locales().items() if language in (n.split("-")[0], row.language.casefold())]
-    near = [known[n] for n in difflib.get_close_matches(word, known, n=_MAX_SUGGESTIONS)]
+    near = [by_word[n] for n in difflib.get_close_matches(word, by_word, n=_MAX_SUGGESTIONS)]
     return (same or near)[:_MAX_SUGGESTIONS]

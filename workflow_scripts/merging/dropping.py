@@ -158,8 +158,8 @@ def find_dropping(
         drop_piece(piece)
         after[piece.tensor.name] += _l1(piece.tau)
     for name, norms in before.items():
-        found = np.divide(norms, after[name], out=np.ones_like(norms), where=after[name] > 0)
-        dropping.factors[name] = np.nan_to_num(found, nan=1.0, posinf=1.0)  # what is not finite is found in the merge
+        ratios = np.divide(norms, after[name], out=np.ones_like(norms), where=after[name] > 0)
+        dropping.factors[name] = np.nan_to_num(ratios, nan=1.0, posinf=1.0)  # what is not finite is found in the merge
     return dropping
 
 

@@ -99,14 +99,14 @@ class ModelText:
     def task_vector_like(self, values: dict[str, torch.Tensor]) -> TaskVector:
         """Return values per parameter in a task vector's form: of the embedding, the rows that training changed."""
         embedding = embedding_name(self.model)
-        found = TaskVector({}, {})
+        vector = TaskVector({}, {})
         for name, value in values.items():
             if name == embedding and name in self._task_vector.rows:
                 keep = np.isin(self.vocabulary.ids, self._task_vector.rows[name][0].numpy())
-                found.rows[name] = (torch.from_numpy(self.vocabulary.ids[keep]), value.cpu()[torch.from_numpy(keep)])
+                vector.rows[name] = (torch.from_numpy(self.vocabulary.ids[keep]), value.cpu()[torch.from_numpy(keep)])
             else:
-                found.dense[name] = value.cpu().contiguous()
-        return found
+                vector.dense[name] = value.cpu().contiguous()
+        return vector
 
 
 def measure(

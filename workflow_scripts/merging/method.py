@@ -231,7 +231,7 @@ def load_method(name: str, given: Mapping[str, Any]) -> Method:
 def methods_in(name: str, given: Mapping[str, Any]) -> list[str]:
     """Return a method and those that its parameters name: all that its code identity consists of."""
     method = load_method(name, given)
-    found = {name.lower()}
+    names = {name.lower()}
     for inner in method.inner.values():
-        found |= set(methods_in(inner.name, inner.settings))
-    return sorted(found)
+        names |= set(methods_in(inner.name, inner.settings))
+    return sorted(names)

@@ -27,8 +27,8 @@ def layer_index(name: str) -> int | None:
     >>> layer_index("classifier.dense.weight") is None
     True
     """
-    found = LAYER.search(name)
-    return int(found.group(1)) if found else None
+    match = LAYER.search(name)
+    return int(match.group(1)) if match else None
 
 
 @dataclass(frozen=True)

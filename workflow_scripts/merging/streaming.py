@@ -269,8 +269,8 @@ class Sources:
         self.names = names
         self._whole = whole or {}
         self._progress = progress or Progress()
-        found = {n for f in self.files for n in f.stored if not n.endswith(ROWS)}
-        chosen = sorted(found if only is None else found & set(only))
+        stored_names = {n for f in self.files for n in f.stored if not n.endswith(ROWS)}
+        chosen = sorted(stored_names if only is None else stored_names & set(only))
         self._rows = [{n: f.read_rows(n) for n in chosen if n in f.stored and n + ROWS in f.stored} for f in self.files]
         self.tensors = self._align(chosen) if like is None else list(like)
         self._places = [self._place(i) for i in range(len(self.files))]

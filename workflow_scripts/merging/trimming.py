@@ -34,7 +34,7 @@ Read = Callable[[Tensor, int, int], np.ndarray]  # tensor, start, count → uint
 
 
 @dataclass(frozen=True)
-class Found:
+class Cut:
     """A key, and how many keys are larger than it or equal to it."""
 
     key: int
@@ -93,7 +93,7 @@ def brackets(sample: np.ndarray, ranks: Ranks) -> list[Bracket]:
     if not len(ordered):
         return [Bracket(1, LARGEST) for _ in ranks(0, sample.size)]
     counts = np.count_nonzero(sample, axis=1)
-    found = []
+    guesses = []
     for rank in ranks(len(ordered), sample.size):
         at = len(ordered) - min(max(rank, 1), len(ordered))
         above = np.count_nonzero(sample >= ordered[at], axis=1)
@@ -101,30 +101,30 @@ def brackets(sample: np.ndarray, ranks: Ranks) -> list[Bracket]:
         margin = int(DEVIATIONS * spread) + 2 * DEVIATIONS
         low = int(ordered[at - margin]) if at >= margin else 1
         high = int(ordered[at + margin]) if at + margin < len(ordered) else LARGEST
-        found.append(Bracket(low, high))
-    return found
+        guesses.append(Bracket(low, high))
+    return guesses
 
 
-def find(stretches: Stretches, rank: int, bracket: Bracket) -> Found:
+def find(stretches: Stretches, rank: int, bracket: Bracket) -> Cut:
     """Return the key of a rank (1 = largest; at most the number of non-zero keys; 0: a key beyond all)."""
     if rank == 0:
-        return Found(LARGEST, 0, 0)
+        return Cut(LARGEST, 0, 0)
     if bracket.inside is None or not bracket.above < rank <= bracket.above + bracket.size:
         return radix_search(stretches, rank)
     inside = np.concatenate(bracket.inside)
     place = len(inside) - (rank - bracket.above)
     key = np.partition(inside, place)[place]
     larger = bracket.above + int(np.count_nonzero(inside > key))
-    return Found(int(key), larger, int(np.count_nonzero(inside == key)))
+    return Cut(int(key), larger, int(np.count_nonzero(inside == key)))
 
 
-def radix_search(stretches: Stretches, rank: int) -> Found:
+def radix_search(stretches: Stretches, rank: int) -> Cut:
     """Return the key of a rank by two histograms: of the upper half of the bits, then of the lower."""
     upper = _histogram(keys >> HALF for _, keys in stretches())
     top, larger = _bin(upper, rank)
     lower = _histogram(keys[keys >> HALF == top] & np.uint32((1 << HALF) - 1) for _, keys in stretches())
     bottom, more = _bin(lower, rank - larger)
-    return Found(top << HALF | bottom, larger + more, int(lower[bottom]))
+    return Cut(top << HALF | bottom, larger + more, int(lower[bottom]))
 
 
 def _histogram(parts: Iterator[np.ndarray]) -> np.ndarray:
@@ -232,19 +232,19 @@ def exact_thresholds(stretches: Stretches, ranks: Ranks, sample: np.ndarray | No
         for bracket in guessed:
             bracket.count(keys)
     wanted = [min(rank, nonzero) for rank in ranks(nonzero, total)]
-    found = [find(stretches, rank, guessed[min(i, len(guessed) - 1)]) for i, rank in enumerate(wanted)]
-    lasts = _last_positions(stretches, wanted, found)
-    return [Threshold(f.key, last, rank, nonzero) for f, last, rank in zip(found, lasts, wanted, strict=True)]
+    cuts = [find(stretches, rank, guessed[min(i, len(guessed) - 1)]) for i, rank in enumerate(wanted)]
+    lasts = _last_positions(stretches, wanted, cuts)
+    return [Threshold(f.key, last, rank, nonzero) for f, last, rank in zip(cuts, lasts, wanted, strict=True)]
 
 
-def _last_positions(stretches: Stretches, ranks: list[int], found: list[Found]) -> list[int]:
+def _last_positions(stretches: Stretches, ranks: list[int], cuts: list[Cut]) -> list[int]:
     """Return for each rank the position of its last kept tie; a pass is needed only where not all ties are kept."""
-    left = {i: rank - f.larger for i, (rank, f) in enumerate(zip(ranks, found, strict=True))}
+    left = {i: rank - f.larger for i, (rank, f) in enumerate(zip(ranks, cuts, strict=True))}
     lasts = [-1 if left[i] == 0 else ALL for i in range(len(ranks))]
-    pending = {i for i, ties in left.items() if 0 < ties < found[i].equal}
+    pending = {i for i, ties in left.items() if 0 < ties < cuts[i].equal}
     for first, keys in stretches() if pending else ():
         for i in sorted(pending):
-            equal = np.flatnonzero(keys == np.uint32(found[i].key))
+            equal = np.flatnonzero(keys == np.uint32(cuts[i].key))
             if len(equal) >= left[i]:
                 lasts[i] = first + int(equal[left[i] - 1])
                 pending.discard(i)
@@ -320,13 +320,13 @@ def magnitude_thresholds(
     ranks : callable
         The number of elements that count (see `population`) → wanted ranks.
     """
-    found = {}
+    thresholds = {}
     scopes = {t.name: [t] for t in sources.tensors} if per_tensor else {None: sources.tensors}
     for name, tensors in scopes.items():
         counted = population(context, tensors, count, whole=name is None)
         wanted = partial(_ranks, ranks, counted)
-        found[name] = [_magnitudes(sources, i, tensors).thresholds(wanted) for i in range(len(sources.files))]
-    return found
+        thresholds[name] = [_magnitudes(sources, i, tensors).thresholds(wanted) for i in range(len(sources.files))]
+    return thresholds
 
 
 def _ranks(

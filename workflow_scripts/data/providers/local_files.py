@@ -29,8 +29,8 @@ class Settings(Closed):
     @field_validator("files")
     @classmethod
     def _placeholders(cls, value: str) -> str:
-        found = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
-        if "locale" not in found or found - {"locale", "split"}:
+        placeholders = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+        if "locale" not in placeholders or placeholders - {"locale", "split"}:
             raise ValueError("must hold {locale}, may hold {split}, and no other placeholder")
         return value
 
@@ -57,14 +57,12 @@ def labels(settings: Settings, locales: list[str]) -> list[str]:
     """
     from workflow_scripts.data import file_tables
 
-    found: set[str] = set()
+    used: set[str] = set()
     for path in sorted({_file(settings, locale, split) for locale in locales for split in DEFAULT_SPLITS}):
         table = file_tables.read_table(path)
         file_tables.require_columns(table, [settings.label_column], path)
-        found |= {str(v) for v in table[settings.label_column]}
-    raise XlmergeError(
-        f"local_files needs the ordered list of intents; the files use this one:\nlabels: {_yaml(found)}"
-    )
+        used |= {str(v) for v in table[settings.label_column]}
+    raise XlmergeError(f"local_files needs the ordered list of intents; the files use this one:\nlabels: {_yaml(used)}")
 
 
 def _yaml(labels: set[str]) -> str:

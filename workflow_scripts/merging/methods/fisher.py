@@ -80,13 +80,13 @@ class Importance:
 
     def read(self, piece: Piece) -> np.ndarray:
         """Return F for a piece's elements, float32 of ``tau``'s shape."""
-        found, more = np.empty_like(piece.tau), np.empty_like(piece.tau)
-        self._parts[0].read_all(piece.tensor, piece.start, found)
+        information, more = np.empty_like(piece.tau), np.empty_like(piece.tau)
+        self._parts[0].read_all(piece.tensor, piece.start, information)
         for part in self._parts[1:]:
             part.read_all(piece.tensor, piece.start, more)
-            found += more
-        found *= self._scale.astype(np.float32)[:, None]
-        return np.maximum(found, np.float32(FLOOR), out=found)
+            information += more
+        information *= self._scale.astype(np.float32)[:, None]
+        return np.maximum(information, np.float32(FLOOR), out=information)
 
     def close(self) -> None:
         """Close the files."""

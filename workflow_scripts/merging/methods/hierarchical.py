@@ -66,13 +66,13 @@ def hierarchical(
 
 
 def _members(context: Context, by: str) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    members: dict[str, list[int]] = {}
     for source, name in enumerate(context.names):
         group = context.groups.get(name, "unknown")
         if group == "unknown":
             raise XlmergeError(f"hierarchical: the {by} of {name} is not known; describe it under `languages:`")
-        found.setdefault(group, []).append(source)
-    return found
+        members.setdefault(group, []).append(source)
+    return members
 
 
 def _merge_group(merge: Merge, members: list[int], method: str, given: Mapping[str, Any]) -> Path | Reader:

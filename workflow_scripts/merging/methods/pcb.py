@@ -93,9 +93,9 @@ def _balances(sources: Sources, source: int, limits: Range) -> Scope:
     def keys(tensor: Tensor, start: int, count: int) -> np.ndarray:
         tau = np.empty((k, count), np.float32)
         sources.read_all(tensor, start, tau)
-        found = signed_keys(_balance(tau[source], total(tau), limits, k))
-        found *= tau[source] != 0
-        return found
+        keys = signed_keys(_balance(tau[source], total(tau), limits, k))
+        keys *= tau[source] != 0
+        return keys
 
     return Scope(sources.tensors, keys)
 

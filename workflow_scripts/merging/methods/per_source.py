@@ -49,11 +49,11 @@ def per_source(
     -----
     mergekit's parameters per model (``density``, ``gamma``, ``epsilon``).
     """
-    names, own = merge.context.names, by_source or {}
-    for name in own:
+    names, sparse = merge.context.names, by_source or {}
+    for name in sparse:
         if name not in names:
             raise XlmergeError(f"per_source: {unknown('source', name, names)}")
-    alone = [own.get(name, {}) for name in names]
+    alone = [sparse.get(name, {}) for name in names]
     sources = tuple(
         merge.sources[i] if given is None else _through(merge, i, inner, {**(inner_parameters or {}), **given})
         for i, given in enumerate(alone)
@@ -73,5 +73,5 @@ def _through(merge: Merge, source: int, method: str, parameters: Mapping[str, An
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise an `XlmergeError` if a source's own parameters are wrong."""
     given = parameters["inner_parameters"] or {}
-    for own in (parameters["by_source"] or {}).values():
-        load_method(parameters["inner"], {**given, **(own or {})})
+    for sparse in (parameters["by_source"] or {}).values():
+        load_method(parameters["inner"], {**given, **(sparse or {})})

@@ -81,11 +81,11 @@ class Grams:
         return left, right
 
     def _gram(self, files: list[TensorFile], name: str, size: int) -> np.ndarray:
-        found, values = np.zeros(size * size), np.empty(size * size, np.float32)
+        mean, values = np.zeros(size * size), np.empty(size * size, np.float32)
         for file in files:
             file.read(name, 0, values)
-            found += values / len(files)
-        return found.reshape(size, size)
+            mean += values / len(files)
+        return mean.reshape(size, size)
 
     def close(self) -> None:
         """Close the files."""

@@ -61,19 +61,19 @@ def labels(settings: Settings, locales: list[str]) -> list[str]:
 
 def check_labels(settings: Settings, intents: list[str]) -> None:
     """Raise an `XlmergeError` for an intent that no template has."""
-    known = [*LABELS, *OTHER_INTENTS]
+    existing = [*LABELS, *OTHER_INTENTS]
     for intent in intents:
-        if intent not in known:
-            raise XlmergeError(f"labels: {unknown('intent', intent, known)}")
+        if intent not in existing:
+            raise XlmergeError(f"labels: {unknown('intent', intent, existing)}")
 
 
 def check(settings: Settings, locales: list[str]) -> None:
     """Raise an `XlmergeError` that names the first locale without values."""
-    known = sorted(p.stem for p in VALUES.glob("*.json"))
+    having = sorted(p.stem for p in VALUES.glob("*.json"))
     for locale in locales:
-        if locale not in known:
+        if locale not in having:
             raise XlmergeError(
-                f"home_assistant has no locale {locale!r}{did_you_mean(locale, known)} (it has: {', '.join(known)})"
+                f"home_assistant has no locale {locale!r}{did_you_mean(locale, having)} (it has: {', '.join(having)})"
             )
 
 

@@ -28,8 +28,8 @@ NAMED_OTHERWISE = {"person", "scene", "script", "todo"}
 
 def domains(block: IntentData) -> set[str]:
     """Return the kinds of entity that a block of templates speaks of."""
-    found = block.requires_context.get("domain", [])
-    return {found} if isinstance(found, str) else set(found)
+    required = block.requires_context.get("domain", [])
+    return {required} if isinstance(required, str) else set(required)
 
 
 class Walker:
@@ -90,9 +90,9 @@ class Walker:
             return str(self.rng.randrange(start, stop + 1, step))
         if node.list_name in self.own_lists:
             return str(self.rng.choice(self.values[self.own_lists[node.list_name]]))
-        found = self.lists.get(node.list_name)
-        if isinstance(found, TextSlotList) and found.values:
-            return self._text(self.rng.choice(found.values).text_in)
-        if isinstance(found, RangeSlotList):
-            return str(self.rng.randrange(found.start, found.stop + 1, found.step))
+        slot_list = self.lists.get(node.list_name)
+        if isinstance(slot_list, TextSlotList) and slot_list.values:
+            return self._text(self.rng.choice(slot_list.values).text_in)
+        if isinstance(slot_list, RangeSlotList):
+            return str(self.rng.randrange(slot_list.start, slot_list.stop + 1, slot_list.step))
         raise XlmergeError(f"{self.locale}: a template refers to the list {{{node.list_name}}}, which has no values")

@@ -32,8 +32,8 @@ def read(settings: Settings) -> tuple[str, Iterator[tuple[str, Iterator[Row]]]]:
         If the archive cannot be downloaded or read; while reading, for a line that is no utterance.
     """
     place = Path(settings.path).expanduser() if settings.path else download(settings.release)
-    found = _folder(place) if place.is_dir() else _archive(place)
-    return str(place), ((PurePosixPath(where).stem, _rows(where, content)) for where, content in found)
+    contents = _folder(place) if place.is_dir() else _archive(place)
+    return str(place), ((PurePosixPath(where).stem, _rows(where, content)) for where, content in contents)
 
 
 def download(release: str) -> Path:
@@ -83,7 +83,9 @@ def _rows(where: str, content: bytes) -> Iterator[Row]:
             continue
         place = f"{where}, line {number}"
         try:
-            found = json.loads(line)
-            yield Row(str(found["id"]), found["partition"], found["utt"], found.get("intent", ""), place)
+            utterance = json.loads(line)
+            yield Row(
+                str(utterance["id"]), utterance["partition"], utterance["utt"], utterance.get("intent", ""), place
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise XlmergeError(f"{place}: not an utterance of MASSIVE ({type(error).__name__}: {error})") from None

@@ -37,12 +37,12 @@ def read(settings: Settings) -> tuple[str, Iterator[tuple[str, Iterator[Row]]]]:
 
 def _locales(settings: Settings, folder: str, origin: str) -> Iterator[tuple[str, Iterator[Row]]]:
     try:
-        known = get_dataset_config_names(folder)
+        configs = get_dataset_config_names(folder)
     except Exception as error:  # datasets says in many ways that it finds no data
         raise XlmergeError(f"{origin} is not made of data files that `datasets` reads: {error}") from error
     for locale in LOCALES:
         names = [name.format(locale=locale, language=locale.split("-")[0]) for name in settings.configs]
-        place = next((p for name in names for p in _places(name, known, folder)), None)
+        place = next((p for name in names for p in _places(name, configs, folder)), None)
         if place:
             yield locale, _rows(settings, folder, place, f"{origin}, {'/'.join(place.values())}")
 

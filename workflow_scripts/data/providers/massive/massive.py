@@ -71,8 +71,8 @@ def fetch(settings: Settings, intents: list[str], folder: Path) -> dict[str, Any
     from workflow_scripts.data.providers.massive.rows import write_locale
 
     reader = hub if settings.source == "hub" else archive
-    origin, found = reader.read(settings)
-    rows = {locale: write_locale(locale, table, intents, folder / locale) for locale, table in found}
+    origin, tables = reader.read(settings)
+    rows = {locale: write_locale(locale, table, intents, folder / locale) for locale, table in tables}
     if not rows:
         raise XlmergeError(f"{origin} holds no data of MASSIVE: there is no file or config for any of its locales")
     return {"origin": origin, "rows": rows, "missing": [name for name in LOCALES if name not in rows]}
