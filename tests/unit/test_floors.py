@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from workflow_scripts.core.registry import PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2] / "workflow_scripts"
 FLOORS = [
     {"core"},
@@ -50,3 +52,28 @@ def test_imports_go_down(room):
         if room_of(name) != room and FLOOR[room_of(name)] >= FLOOR[room]
     }
     assert not upwards
+
+
+def file_of(module: str) -> Path | None:
+    file = ROOT.parent.joinpath(*module.split(".")).with_suffix(".py")
+    return file if file.is_file() else None
+
+
+def modules_on_the_way(entry: str) -> set[str]:
+    """The modules outside core/ that an entry point imports, directly or not, without plug-ins."""
+    pending, way = [f"workflow_scripts.{entry}"], set()
+    while pending:
+        module = pending.pop()
+        if module not in way and not module.startswith(
+            ("workflow_scripts.core.", *(f"{p}." for p in PACKAGES.values()))
+        ):
+            way.add(module)
+            names = {name for imported in imports(file_of(module)) for name in (imported, imported.rpartition(".")[0])}
+            pending += [name for name in names if file_of(name)]
+    return way
+
+
+@pytest.mark.parametrize(("entry", "most"), [("jobs.merge_models", 16), ("jobs.evaluate_row", 9)])
+def test_a_reader_opens_few_modules_to_follow_a_job(entry, most):
+    way = modules_on_the_way(entry)
+    assert len(way) <= most, f"{entry} leads through {', '.join(sorted(way))}"
