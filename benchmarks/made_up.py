@@ -143,13 +143,13 @@ class Sample:
             digest = save_task_vector(vector, out["model"], "float32", {**metadata, "locale": job.subject})
             write_digest(out["digest"], digest)
             write_json(out["training"], {"best_step": 1, "best_validation_accuracy": 0.8, "epochs": []})
-            write_json(out["info"], self._sidecar(job, {"trained": True, "cache_entries": [digest]}))
+            write_json(out["info"], self._sidecar(job, {"computed": [job.subject], "cache_entries": [digest]}))
 
     def _make_rows(self) -> None:
         rows = self._of("row")
         for kind, job in enumerate(rows):
             out = job.outputs
-            facts = {"cells": len(self.locales), "cells_computed": len(self.locales), "computed": self.locales}
+            facts = {"cells": len(self.locales), "computed": self.locales}
             write_json(out["info"], self._sidecar(job, {**facts, "cache_entries": ["0" * 32] * 2 * len(self.locales)}))
             if kind < KINDS:
                 packs = {

@@ -187,5 +187,5 @@ def scoring_settings():
     return {
         "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
         "code": fingerprint("evaluation.scoring"),
-        "cache": f"{P.cache}/cells",
+        "cache": P.cache,
     }

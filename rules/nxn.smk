@@ -27,8 +27,7 @@ rule precision:
         settings=stable(
             {
                 "locales": CHECKED,
-                "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
-                "cache": f"{P.cache}/cells",
+                "scoring": scoring_settings(),
             }
         ),
         code=fingerprint("jobs.choose_precision"),

@@ -53,8 +53,7 @@ rule greedy:
                 "target": w.target,
                 "locales": LOCALES,
                 "include_target": w.candidates == "inc",
-                "evaluation": S.run.evaluation.model_dump(exclude={"threads"}),
-                "cache": f"{P.cache}/cells",
+                "scoring": scoring_settings(),
             }
         ),
         code=fingerprint("jobs.search_sources", "merging.methods.average"),

@@ -179,7 +179,7 @@ def test_an_orphan_of_a_killed_snakemake_is_waited_for(rough: Rough) -> None:
     orphan, twin = rough.checkout.jobs("finetune", rough.orphaned)
     assert (orphan["JobState"], twin["JobState"]) == ("COMPLETED", "COMPLETED"), "one disturbed the other"
     sidecar = json.loads((rough.checkout.results / "models" / rough.orphaned / "seed0/model.json").read_text())
-    assert sidecar["trained"] is False, "the twin trained again instead of taking the orphan's model"
+    assert sidecar["computed"] == [], "the twin trained again instead of taking the orphan's model"
 
 
 def test_one_locale_changed_costs_one_training(finished: Checkout, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_one_locale_changed_costs_one_training(finished: Checkout, tmp_path: Pat
     checkout.run("nxn")  # merges and what follows are as on any machine
     assert [j["Comment"] for j in checkout.jobs("finetune")] == ["rule_finetune_wildcards_de-DE_0"]
     rows = [json.loads(p.read_text()) for p in checkout.results.glob("nxn/rows/*/seed0/row.json")]
-    assert sum(r["cells_computed"] for r in rows) == 2 * len(LOCALES) - 1
+    assert sum(len(r["computed"]) for r in rows) == 2 * len(LOCALES) - 1
 
 
 def test_why_sbatch_refused_is_said_at_the_end(finished: Checkout, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.unit.architectures import ENCODERS, WORDS, write_encoder
 from workflow_scripts.checkpoints.conversion import export
 from workflow_scripts.core.digests import read_digest, write_digest
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.lookup import recording
 from workflow_scripts.core.registry import load
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation.packs import read_pack
@@ -136,7 +137,7 @@ def train_and_score(folder: Path, locale: str, common: dict[str, str]) -> None:
 
 
 def scoring(folder: Path) -> dict[str, Any]:
-    return {"evaluation": EVALUATION, "code": "c", "cache": str(folder / "cells")}
+    return {"evaluation": EVALUATION, "code": "c", "cache": str(folder / "cache")}
 
 
 def merge_both(folder: Path, common: dict[str, str]) -> dict[str, Any]:
@@ -151,7 +152,9 @@ def merge_both(folder: Path, common: dict[str, str]) -> dict[str, Any]:
     }
     settings = {"target": LOCALES[0], "seed": 0, "models": models, "merges": merges, "scoring": scoring(folder)}
     outputs = files(folder, test="merge.test", validation="merge.val", facts="merge.json", digest="merge.digest")
-    return merge_models.main(inputs, outputs, {**settings, "codes": dict.fromkeys(merges, "c")}, 1)
+    with recording() as record:
+        merge_models.main(inputs, outputs, {**settings, "codes": dict.fromkeys(merges, "c")}, 1)
+    return record.facts()
 
 
 def whole_model(folder: Path) -> Any:
@@ -231,7 +234,7 @@ def test_a_row_says_what_the_exported_model_predicts(study, tmp_path):
 
 
 def test_merges_change_encoder_and_head_and_are_scored(study):
-    assert study.facts["merges_computed"] == len(METHODS)
+    assert len(study.facts["computed"]) == len(METHODS)
     scores = {name: read_pack(study.folder / "merge.test", name) for name in METHODS}
     assert len({s.digest() for s in scores.values()}) == len(METHODS)
     layout = Layout.of(skeleton(study.base))

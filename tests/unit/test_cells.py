@@ -9,10 +9,11 @@ import pytest
 from tests.unit.helpers import write_vector
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.lookup import recording
 from workflow_scripts.data.examples import examples_digest, write_examples
-from workflow_scripts.evaluation.cells import CellCache, cached_scores, cell_cache, targets_of
+from workflow_scripts.evaluation.cells import CellCache, cached_scores, targets_of, token_entry
 from workflow_scripts.evaluation.packs import SPLITS, Scores, read_pack
-from workflow_scripts.merging.merge_cells import MergeJob
+from workflow_scripts.merging.merge_cells import MergeJob, facts_entry
 from workflow_scripts.models.checkpoints import base_digest
 
 LOCALES = ["de-DE", "en-US", "fr-FR"]
@@ -49,17 +50,22 @@ def scores_of(locale, split):
     return Scores.of(logits, np.array([0, 1]))
 
 
-def cache_in(tmp_path, model="m", settings=None):
-    return CellCache(tmp_path / "cells", model, settings or {"evaluation": {}, "code": "c"})
+SCORING = {"evaluation": {"max_length": 128}, "code": "c"}
+
+
+def cache_in(tmp_path, model="m", base="b", **scoring):
+    return CellCache({**SCORING, **scoring, "cache": str(tmp_path)}, model, base)
 
 
 def ask(cache, inputs):
+    """Return what the scorer was asked for, and what the job's record says was computed."""
     scorer = FakeScorer()
-    packs, computed = cached_scores(cache, targets_of(LOCALES, inputs), scorer)
+    with recording() as record:
+        packs = cached_scores(cache, targets_of(LOCALES, inputs), scorer)
     for split in SPLITS:
         for locale in LOCALES:
             assert packs[split][locale].digest() == scores_of(locale, split).digest()
-    return scorer.asked, computed
+    return scorer.asked, record.facts()["computed"]
 
 
 EVERYTHING = [[(locale, split) for locale in LOCALES for split in SPLITS]]
@@ -85,23 +91,10 @@ def test_other_data_of_one_split_is_one_cell(inputs, tmp_path):
     assert ask(cache_in(tmp_path), inputs) == ([], []), "a reverted edit costs nothing"
 
 
-@pytest.mark.parametrize("change", [{"model": "n"}, {"settings": {"evaluation": {}, "code": "d"}}])
-def test_another_model_or_other_code_shares_nothing(inputs, tmp_path, change):
+@pytest.mark.parametrize("change", [{"model": "n"}, {"base": "a"}, {"code": "d"}, {"evaluation": {"max_length": 64}}])
+def test_a_cell_is_known_by_everything_that_shapes_it(inputs, tmp_path, change):
     ask(cache_in(tmp_path), inputs)
     assert ask(cache_in(tmp_path, **change), inputs) == (EVERYTHING, LOCALES)
-
-
-@pytest.mark.parametrize("key", ["evaluation", "code", "base", "model"])
-def test_a_cell_is_known_by_everything_that_shapes_it(inputs, tmp_path, key):
-    scoring = {"evaluation": {"max_length": 128}, "code": "c", "cache": str(tmp_path)}
-    ask(cell_cache(scoring, "m", "b"), inputs)
-    changed = {"evaluation": {"max_length": 64}, "code": "d"}.get(key)
-    other = cell_cache(
-        {**scoring, **({key: changed} if changed else {})},
-        "n" if key == "model" else "m",
-        "a" if key == "base" else "b",
-    )
-    assert ask(other, inputs)[0] == EVERYTHING
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
@@ -114,7 +107,7 @@ def test_a_damaged_entry_is_reported_dropped_and_made_again(inputs, tmp_path, da
     asked, computed = ask(cache_in(tmp_path), inputs)
     assert [len(cells) for cells in asked] == [1]
     assert len(computed) == 1
-    assert "dropping a damaged cell" in capsys.readouterr().err
+    assert "dropping a damaged entry of the cache" in capsys.readouterr().err
     assert read_pack(victim, "cell").digest() == whole.digest()
     assert ask(cache_in(tmp_path), inputs) == ([], [])
 
@@ -148,10 +141,26 @@ def test_the_cost_of_a_cell_is_that_of_its_making(inputs, tmp_path):
         targets = targets_of(LOCALES, inputs)
         cached_scores(cache_in(tmp_path), targets[:2], score)
         cached_scores(cache_in(tmp_path), targets, score)
-    cost = cache_in(tmp_path).making_cost(targets)
+    cost = making_cost(tmp_path, targets)
     assert (cost["wall_seconds"], cost["setup_seconds"], cost["setups"]) == (2 * 10 + 6, 20, 2)
-    assert cache_in(tmp_path).making_cost(targets[:1])["wall_seconds"] == 12
+    assert making_cost(tmp_path, targets[:1])["wall_seconds"] == 12
     assert cost["peak_memory_mb"] > 10 and cost["gpu_seconds"] == 0
+
+
+def making_cost(tmp_path, targets):
+    with recording() as record:
+        cached_scores(cache_in(tmp_path), targets, lambda missing: pytest.fail("all is cached"))
+    return record.facts()["making_cost"]
+
+
+def test_the_tokens_of_a_cell_are_in_use_even_if_nobody_reads_them(inputs, tmp_path):
+    cache, targets = cache_in(tmp_path), targets_of(LOCALES, inputs)
+    data = [target.digests[split] for target in targets for split in SPLITS]
+    wanted = {token_entry(cache_in(tmp_path)._scoring, "b", digest).key for digest in data}
+    for _ in range(2):
+        with recording() as record:
+            cached_scores(cache, targets, FakeScorer())
+        assert set(record.facts()["cache_entries"]) == wanted | {cache.entry(digest).key for digest in data}
 
 
 # --- merges
@@ -194,21 +203,30 @@ def merge_settings(tmp_path, **merges):
     scoring = {
         "evaluation": {"batch_tokens": 64, "max_length": 32},
         "code": "c",
-        "cache": str(tmp_path / "cache/cells"),
+        "cache": str(tmp_path / "cache"),
     }
     by_method = {"average": "1", "similarity": "2", "ties": "3"}
     codes = {name: by_method[entry["method"]] for name, entry in merges.items()}
     return {"target": "t", "models": [["a", 0], ["b", 0]], "merges": merges, "codes": codes, "scoring": scoring}
 
 
+def complete(inputs, settings):
+    """Return the job, and what its record says after its results were made."""
+    job = MergeJob(inputs, settings)
+    with recording() as record:
+        job.complete(1)
+        job.results()
+    return job, record.facts()
+
+
 def test_merges_are_scored_as_base_plus_merged_task_vector(merge_inputs, tmp_path):
     merges = {"avg": merge_entry("average", "a", "b"), "one": merge_entry("average", "b")}
-    job = MergeJob(merge_inputs, merge_settings(tmp_path, **merges))
-    assert job.complete(1) == ["avg", "one"]
-    cost = job.making_cost()
+    job, made = complete(merge_inputs, merge_settings(tmp_path, **merges))
+    cost = made["making_cost"]
+    assert made["computed"] == ["avg", "one"]
     assert cost["setups"] == 1 and cost["wall_seconds"] > cost["setup_seconds"] > 0
-    again = MergeJob(merge_inputs, merge_settings(tmp_path, **merges, two=merges["one"]))
-    assert again.complete(1) == [] and again.making_cost() == cost
+    _, again = complete(merge_inputs, merge_settings(tmp_path, **merges, two=merges["one"]))
+    assert again == {**made, "computed": []}
     packs, facts = job.results()
     one, avg = (packs["test"][name].logits.astype(float) for name in ("one", "avg"))
     # biases (0, 0, 4) and (1, 0, 2) on the same encoder
@@ -223,18 +241,32 @@ def test_merges_that_coincide_are_made_once_and_again_only_when_their_content_ch
         "z": merge_entry("similarity", "a", "b"),
     }
     settings = merge_settings(tmp_path, **merges)
-    assert MergeJob(merge_inputs, settings).complete(1) == ["x", "z"]
-    assert MergeJob(merge_inputs, settings).complete(1) == []
+
+    def computed(settings):
+        return complete(merge_inputs, settings)[1]["computed"]
+
+    assert computed(settings) == ["x", "z"]
+    assert computed(settings) == []
     path = write_vector(
         tmp_path / "b.safetensors", {"classifier.bias": [0, 0, 6.0]}, base=base_digest(merge_inputs["base"])
     )
     write_digest(path.with_suffix(".digest"), digest_of_files(path))
-    assert MergeJob(merge_inputs, settings).complete(1) == ["x", "z"], "a source was trained anew"
+    assert computed(settings) == ["x", "z"], "a source was trained anew"
     other_code = {**settings, "codes": {**settings["codes"], "z": "new"}}
-    assert MergeJob(merge_inputs, other_code).complete(1) == ["z"]
+    assert computed(other_code) == ["z"]
     job = MergeJob(merge_inputs, settings)
     assert job.identities["x"] == job.identities["y"] != job.identities["z"]
     assert json.dumps(job.results()[1]["x"]) == json.dumps(job.results()[1]["y"])
+
+
+def test_the_facts_of_a_merge_that_are_damaged_are_made_again(merge_inputs, tmp_path, capsys):
+    settings = merge_settings(tmp_path, x=merge_entry("average", "a", "b"))
+    job, _ = complete(merge_inputs, settings)
+    path = facts_entry(settings["scoring"], job.identities["x"]).path
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    assert complete(merge_inputs, settings)[1]["computed"] == ["x"]
+    assert path.read_bytes() == content and "dropping a damaged entry" in capsys.readouterr().err
 
 
 def test_a_source_that_was_replaced_is_refused(merge_inputs, tmp_path):

@@ -69,7 +69,7 @@ def test_code_counts(copy, old, new):
 
 
 def test_an_import_of_an_import_counts(copy):
-    # finetune_model → models.model_cache → core.digests
+    # finetune_model → models.train_job → core.digests
     assert "sha256" not in (PACKAGE / "jobs/finetune_model.py").read_text(encoding="utf-8")
     before = fingerprint("jobs.finetune_model")
     copy("core/digests.py", "hexdigest()[:32]", "hexdigest()[:16]")

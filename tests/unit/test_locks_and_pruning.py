@@ -6,10 +6,16 @@ import sys
 import threading
 import time
 
+import pandas as pd
 import pytest
 
+from tests.unit.helpers import write_vector
+from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.locks import clear, turn
-from workflow_scripts.jobs import prune_cache
+from workflow_scripts.core.lookup import recording
+from workflow_scripts.data.examples import examples_digest, write_examples
+from workflow_scripts.jobs import evaluate_row, prune_cache
+from workflow_scripts.models.checkpoints import base_digest
 
 HOLDER = """
 import sys
@@ -76,17 +82,49 @@ def left(cache):
 
 def test_pruning_keeps_what_is_used_or_still_made(held, tmp_path, capsys):
     cache = tmp_path / "cache"
-    kept = ["models/used/model", "cells/ab/used.safetensors", "training/running/checkpoint-1/state"]
-    kept += ["models/.running.0a.tmp/model"]
-    make(
-        cache, *kept, "models/old/model", "cells/ab/old.safetensors", "merges/old.json", "training/stopped/checkpoint/x"
-    )
-    make(cache, "locks/used.lock", "locks/stopped.lock", "models/.stopped.0b.tmp/model")
+    kept = ["models/us/used/model", "models/us/used.making.json", "cells/us/used.safetensors"]
+    kept += ["training/running/checkpoint-1/state", "models/ru/.running.0a.tmp/model"]
+    old = ["models/ol/old/model", "models/ol/old.making.json", "cells/ol/old.safetensors", "merges/ol/old.json"]
+    make(cache, *kept, *old, "tokens/ol/old.safetensors", "training/stopped/checkpoint/x")
+    make(cache, "locks/used.lock", "locks/stopped.lock", "models/st/.stopped.0b.tmp/model")
     make(tmp_path, "models/de-DE/.model.digest.0c.tmp")
     sidecar = tmp_path / "model.json"
-    sidecar.write_text(json.dumps({"cache_entries": ["used", "used.safetensors"]}))
+    sidecar.write_text(json.dumps({"cache_entries": ["used"]}))
     settings = {"cache": str(cache), "sidecars": [str(sidecar), str(tmp_path / "missing.json")]}
     prune_cache.main({}, {}, settings, 1)
     assert left(cache) == sorted([*kept, "locks/running.lock"])
     assert not list((tmp_path / "models").rglob("*.tmp"))
-    assert "pruned" in capsys.readouterr().err
+    assert "pruned 2 of 4 cache entries" in capsys.readouterr().err
+
+
+def test_pruning_keeps_the_tokenised_texts_of_cells_that_are_in_use(tiny_base, tmp_path):
+    """A row scored twice, the second time from the cache alone: its sidecar still names the tokens."""
+    inputs = {"base": str(tiny_base), "base_digest": str(tmp_path / "base.digest")}
+    write_digest(inputs["base_digest"], base_digest(tiny_base))
+    vector = write_vector(tmp_path / "m.safetensors", {"classifier.bias": [1.0, 0, 0]}, base=base_digest(tiny_base))
+    write_digest(tmp_path / "m.digest", digest_of_files(vector))
+    inputs |= {"model": str(vector), "model_digest": str(tmp_path / "m.digest")}
+    for split, texts in (("test", ["licht an", "musik"]), ("validation", ["wetter"])):
+        table = pd.DataFrame({"id": texts, "text": texts, "label": 0, "cluster": texts})
+        write_examples(table, tmp_path / f"{split}.parquet")
+        write_digest(tmp_path / f"{split}.digest", examples_digest(table))
+        inputs |= {
+            f"{split}_tables": [f"{tmp_path}/{split}.parquet"],
+            f"{split}_digests": [f"{tmp_path}/{split}.digest"],
+        }
+    outputs = {name: str(tmp_path / f"row.{name}") for name in ("test", "validation", "cells", "digest")}
+    cache = tmp_path / "cache"
+    evaluation = {"batch_tokens": 64, "max_length": 32}
+    scoring = {"evaluation": evaluation, "code": "c", "cache": str(cache)}
+    settings = {"locales": ["de-DE"], "locale": "de-DE", "seed": 0, "scoring": scoring}
+    for computed in (["de-DE"], []):
+        with recording() as record:
+            evaluate_row.main(inputs, outputs, settings, 1)
+        assert record.facts()["computed"] == computed
+        (tmp_path / "row.json").write_text(json.dumps(record.facts()))
+        before = left(cache)
+        prune_cache.main({}, {}, {"cache": str(cache), "sidecars": [str(tmp_path / "row.json")]}, 1)
+        assert left(cache) == before and len(list(cache.glob("tokens/*/*.safetensors"))) == 2
+    (tmp_path / "row.json").unlink()
+    prune_cache.main({}, {}, {"cache": str(cache), "sidecars": [str(tmp_path / "row.json")]}, 1)
+    assert left(cache) == []

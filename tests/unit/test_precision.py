@@ -14,7 +14,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation import agreement
 from workflow_scripts.evaluation.agreement import candidates, decide
-from workflow_scripts.evaluation.cells import cell_cache, decided_scoring, foreseen_decision, made_decision
+from workflow_scripts.evaluation.cells import CellCache, decided_scoring, foreseen_decision, made_decision
 from workflow_scripts.jobs import choose_precision
 from workflow_scripts.models import predict as predict_module
 from workflow_scripts.models.checkpoints import Vocabulary, base_digest, load_model
@@ -146,7 +146,7 @@ def test_a_run_in_float32_needs_no_decision(tmp_path):
 def test_cells_know_the_format_that_made_them_not_the_one_that_was_asked_for(tmp_path):
     def key(wanted, mode):
         scoring = {"evaluation": {"precision": wanted}, "code": "c", "cache": str(tmp_path)}
-        return cell_cache(decided_scoring(scoring, {"mode": mode}), "m", "b")._path("data")
+        return CellCache(decided_scoring(scoring, {"mode": mode}), "m", "b").entry("data").key
 
     assert key("auto", "medium") == key("medium", "medium")
     assert len({key("auto", mode) for mode in ("bf16", "medium", "float32")}) == 3
@@ -174,7 +174,8 @@ def inputs(tiny_base, tmp_path):
 def choose(inputs, tmp_path, wanted):
     evaluation = {"batch_tokens": 64, "max_length": 32, "precision": wanted}
     outputs = {"decision": str(tmp_path / "decision.json")}
-    settings = {"locales": ["de-DE", "en-US"], "evaluation": evaluation, "cache": str(tmp_path / "cache/cells")}
+    scoring = {"evaluation": evaluation, "code": "c", "cache": str(tmp_path / "cache")}
+    settings = {"locales": ["de-DE", "en-US"], "scoring": scoring}
     choose_precision.main(inputs, outputs, settings, 1)
     return json.loads((tmp_path / "decision.json").read_text())
 

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.conftest import ROOT
-from workflow_scripts.evaluation import scoring
+from workflow_scripts.evaluation.cells import token_entry
 from workflow_scripts.evaluation.scoring import TokenCache
 from workflow_scripts.models.checkpoints import Vocabulary
 from workflow_scripts.models.tokens import Tokens, tokenise, vocabulary_of
@@ -22,8 +22,20 @@ TABLES = {
 
 
 @pytest.fixture
-def cache(tiny_base, tmp_path):
-    return TokenCache(tmp_path / "tokens", tiny_base, "b", 32)
+def make(tiny_base, tmp_path):
+    """Return what makes caches in one folder."""
+
+    def made(digest="b", code="c", max_length=32):
+        return TokenCache(
+            {"cache": tmp_path, "code": code, "evaluation": {"max_length": max_length}}, tiny_base, digest
+        )
+
+    return made
+
+
+@pytest.fixture
+def cache(make):
+    return make()
 
 
 def texts(asked=None):
@@ -57,34 +69,26 @@ def test_tokens_are_the_tokenizers(tiny_base, cache):
         assert found[name].encoded(vocabulary) == [expected.encode(text) for text in table]
 
 
-def test_a_table_is_tokenised_once(tiny_base, cache):
+def test_a_table_is_tokenised_once(cache, make):
     first, asked = cache.get(texts()), []
-    again = TokenCache(cache.folder, tiny_base, "b", 32)
+    again = make()
     found = again.get(texts(asked))
     assert asked == [] and "tokenizer" not in vars(again), "the tokenizer was loaded"
     assert all(same(found[name], first[name]) for name in TABLES)
 
 
-@pytest.mark.parametrize("change", [{"digest": "c"}, {"max_length": 4}])
-def test_another_tokenizer_or_length_shares_nothing(tiny_base, cache, change):
+@pytest.mark.parametrize("change", [{"digest": "c"}, {"max_length": 4}, {"code": "d"}])
+def test_another_tokenizer_or_length_or_other_code_shares_nothing(cache, make, change):
     cache.get(texts())
     asked = []
-    TokenCache(cache.folder, tiny_base, **{"digest": "b", "max_length": 32, **change}).get(texts(asked))
-    assert sorted(asked) == sorted(TABLES)
-
-
-def test_other_code_shares_nothing(tiny_base, cache, monkeypatch):
-    cache.get(texts())
-    asked = []
-    monkeypatch.setattr(scoring, "fingerprint", lambda *_: "other")
-    cache.get(texts(asked))
+    make(**change).get(texts(asked))
     assert sorted(asked) == sorted(TABLES)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "special"])
-def test_damaged_tokens_are_made_again(tiny_base, cache, damage, capsys):
+def test_damaged_tokens_are_made_again(cache, damage, capsys):
     first = cache.get(texts())
-    path = cache._path("two")
+    path = token_entry(cache.scoring, "b", "two").path
     content = path.read_bytes()
     changed = {"flip": content[:-1] + bytes([content[-1] ^ 1]), "cut": content[:-1], "empty": b""}
     changed["special"] = content.replace(b'\\"pad\\": 1', b'\\"pad\\": 2')
@@ -92,7 +96,7 @@ def test_damaged_tokens_are_made_again(tiny_base, cache, damage, capsys):
     path.write_bytes(changed[damage])
     asked = []
     found = cache.get(texts(asked))
-    assert asked == ["two"] and "dropping damaged tokens" in capsys.readouterr().err
+    assert asked == ["two"] and "dropping a damaged entry" in capsys.readouterr().err
     assert all(same(found[name], first[name]) for name in TABLES)
     assert path.read_bytes() == content
 
@@ -101,7 +105,8 @@ def test_jobs_that_start_together_begin_with_different_tables(tiny_base, tmp_pat
     code = (
         "import sys; from workflow_scripts.evaluation.scoring import TokenCache; asked = []\n"
         "texts = {f't{i}': lambda i=i: asked.append(i) or ['licht'] for i in range(30)}\n"
-        "TokenCache(sys.argv[1], sys.argv[2], 'b', 32).get(texts); print(asked)"
+        "scoring = {'cache': sys.argv[1], 'code': 'c', 'evaluation': {'max_length': 32}}\n"
+        "TokenCache(scoring, sys.argv[2], 'b').get(texts); print(asked)"
     )
     orders = set()
     for i in range(2):

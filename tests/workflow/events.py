@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.conftest import snakemake, succeeded
 
+MADE_BY = {"finetune": "trainings", "row": "cells", "merge": "merges"}
 STEP = 0.05  # seconds between a mark and what follows it, so that modification times can tell
 
 
@@ -36,9 +37,8 @@ class Watch:
         for path in self.results.rglob("seed*/*.json"):
             if path.stat().st_mtime > self.start:
                 sidecar = json.loads(path.read_text(encoding="utf-8"))
-                counts["trainings"] += bool(sidecar.get("trained"))
-                counts["cells"] += sidecar.get("cells_computed", 0)
-                counts["merges"] += sidecar.get("merges_computed", 0)
+                if what := MADE_BY.get(sidecar.get("rule")):
+                    counts[what] += len(sidecar["computed"])
         return counts
 
 

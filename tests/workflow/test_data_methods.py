@@ -87,7 +87,7 @@ def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(fini
     shutil.copy(finished / "data/de-DE.jsonl", directory / "data/de-DE.jsonl")
     rerun(directory, CONFIG)
     sidecars = [json.loads(p.with_suffix(".json").read_text()) for p in measured(directory)]
-    assert [s["measured"] for s in sidecars].count(False) == len(changed)
+    assert [s["computed"] for s in sidecars].count([]) == len(changed)
     for name in ("merge/de-DE/seed0/merges.json", "evaluation/es-ES.csv"):
         assert (directory / "results/own" / name).read_bytes() == (finished / "results/own" / name).read_bytes()
 

@@ -52,8 +52,8 @@ def test_what_grows_with_the_locales_is_planned_before_anything_is_made(tmp_path
 
 
 def test_every_locale_is_trained_once_and_scored_on_every_locale(finished: Path) -> None:
-    assert all(s["trained"] for s in sidecars(finished, "models/*/seed0/model.json"))
-    assert sum(s["cells_computed"] for s in sidecars(finished, "nxn/rows/*/seed0/row.json")) == N * N
+    assert all(s["computed"] for s in sidecars(finished, "models/*/seed0/model.json"))
+    assert sum(len(s["computed"]) for s in sidecars(finished, "nxn/rows/*/seed0/row.json")) == N * N
     matrix = pd.read_csv(finished / "nxn/evaluation_matrix.csv", index_col=0)
     assert list(matrix.index) == list(matrix.columns) == LOCALES and not matrix.isna().any(axis=None)
     cells = pd.read_csv(finished / "nxn/cells.csv")

@@ -148,10 +148,10 @@ def test_report_says_that_one_seed_is_descriptive(tiny_run: Path) -> None:
 
 def test_sidecars_explain_their_artefacts(tiny_run: Path) -> None:
     sidecar = json.loads((tiny_run / "results/tiny/models/de-DE/seed0/model.json").read_text())
-    assert sidecar["trained"] is True and sidecar["settings"]["locale"] == "de-DE"
+    assert sidecar["computed"] == ["de-DE"] and sidecar["settings"]["locale"] == "de-DE"
     assert sidecar["versions"]["torch"].startswith("2.") and sidecar["cost"]["peak_memory_mb"] > 100
     row = json.loads((tiny_run / "results/tiny/nxn/rows/de-DE/seed0/row.json").read_text())
-    assert row["cells_computed"] == len(LOCALES)
+    assert row["computed"] == sorted(LOCALES)
 
 
 def test_a_run_from_scratch_gives_the_same_bytes(tiny_run: Path, tmp_path: Path) -> None:
@@ -169,9 +169,11 @@ def test_a_locale_added_costs_one_training_and_the_missing_cells(tiny_copy: Path
     config = preset("tiny", locales=[*LOCALES, "fr-FR"])
     succeeded(snakemake(tiny_copy, config))
     rows = {p.parts[-3]: json.loads(p.read_text()) for p in (tiny_copy / "results/tiny/nxn/rows").rglob("row.json")}
-    assert {name: row["cells_computed"] for name, row in rows.items()} == dict.fromkeys(LOCALES, 1) | {"fr-FR": 4}
+    assert {name: len(row["computed"]) for name, row in rows.items()} == dict.fromkeys(LOCALES, 1) | {"fr-FR": 4}
     models = tiny_copy / "results/tiny/models"
-    made = {name: json.loads((models / name / "seed0/model.json").read_text())["trained"] for name in config["locales"]}
+    made = {
+        name: json.loads((models / name / "seed0/model.json").read_text())["computed"] for name in config["locales"]
+    }
     assert all(made.values())  # the three old sidecars were not touched: their jobs did not run again
     assert (models / "de-DE/seed0/model.json").stat().st_mtime < (models / "fr-FR/seed0/model.json").stat().st_mtime - 5
 
@@ -186,7 +188,7 @@ def test_results_removed_come_back_from_the_cache(tiny_copy: Path) -> None:
     sidecars = [
         json.loads(p.read_text()) for p in results.rglob("seed0/*.json") if p.name in {"model.json", "row.json"}
     ]
-    assert not any(s.get("trained") or s.get("cells_computed") for s in sidecars)
+    assert not any(s.get("computed") for s in sidecars)
     assert costs(results) == made, "the report states what making the results took, not what looking them up took"
 
 

@@ -14,8 +14,8 @@ from workflow_scripts.checkpoints.architecture import check_labels, labels_of, l
 from workflow_scripts.checkpoints.files import locate
 from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.atomic import write_text
+from workflow_scripts.core.lookup import versions
 from workflow_scripts.core.messages import warn
-from workflow_scripts.core.provenance import versions
 from workflow_scripts.merging.method import Step
 from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.merging.streaming import TensorFile

@@ -63,6 +63,11 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def link_or_copy(source: Path, final: str | Path) -> None:
     """Put the content of `source` at `final`: a hard link where the file system allows it."""
     with atomic_path(final) as temporary:

@@ -13,6 +13,7 @@ from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.environment import die_with_parent
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.gpus import claim_gpus
+from workflow_scripts.core.lookup import recording
 from workflow_scripts.core.messages import logged
 from workflow_scripts.core.provenance import sidecar
 
@@ -36,7 +37,8 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
         try:
             if gpus := snakemake.resources.get("gpu"):  # from profiles/workstation; a batch system grants by itself
                 claim_gpus(int(gpus))
-            facts = main(inputs, outputs, settings, snakemake.threads)
+            with recording() as record:
+                facts = main(inputs, outputs, settings, snakemake.threads) or {}
         except XlmergeError as error:
             print(f"xlmerge: error in {snakemake.rule}: {error}", file=sys.stderr, flush=True)
             sys.exit(1)
@@ -44,7 +46,8 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
             traceback.print_exc()
             sys.exit(1)
     if "info" in outputs:
-        write_json(outputs["info"], sidecar(snakemake.rule, settings, params["code"], inputs, watch, facts or {}))
+        facts = record.facts() | facts
+        write_json(outputs["info"], sidecar(snakemake.rule, settings, params["code"], inputs, watch, facts))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # taking torch apart would cost another second

@@ -1,14 +1,12 @@
 """Sidecars: every artefact says how, when and from what it was made."""
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.costs import Stopwatch
-
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "datasets", "snakemake")
+from workflow_scripts.core.lookup import versions
 
 
 def sidecar(
@@ -16,8 +14,8 @@ def sidecar(
 ) -> dict[str, Any]:
     """Return the sidecar of one job: settings, code fingerprint, inputs, versions, cost, and the job's own `facts`.
 
-    ``cost`` is what this job took. Where results may be looked up, the facts hold ``making_cost``: what computing
-    them took, in whichever job that was.
+    ``cost`` is what this job took. Where results may be looked up, the facts hold ``making_cost``, what computing
+    them took, and the ``versions`` that it was done with, in whichever job that was: see `lookup.Record`.
     """
     return {
         "rule": rule,
@@ -34,17 +32,6 @@ def sidecar(
         },
         **facts,
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that shape results."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _digests(value: Any) -> Any:

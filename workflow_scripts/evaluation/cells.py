@@ -10,17 +10,16 @@ input of every job that scores models.
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.costs import Cost, Stopwatch, total
-from workflow_scripts.core.digests import digest_of, read_digest
-from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.evaluation.packs import SPLITS, Packs, Scores, read_note, read_pack, write_pack
+from workflow_scripts.core.costs import Cost, Stopwatch
+from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.lookup import Entry
+from workflow_scripts.evaluation.packs import SPLITS, Packs, Scores, read_pack, save_pack
 
 FLOAT32 = "float32"
 Decision = dict[str, Any]
@@ -59,80 +58,58 @@ def targets_of(locales: list[str], inputs: Mapping[str, list[str]]) -> list[Targ
     ]
 
 
-@dataclass(frozen=True)
 class CellCache:
-    """Scores by content.
-
-    Parameters
-    ----------
-    folder : path
-    model : str
-        Content digest of the model (θ₀ and task vector).
-    settings : dict
-        Everything else that shapes scores: evaluation settings and code.
-    """
-
-    folder: Path
-    model: str
-    settings: dict[str, Any]
-
-    def find(self, target: Target, split: str) -> Scores | None:
-        """Return cached scores, or None; a damaged entry is reported and dropped."""
-        path = self._path(target.digests[split])
-        if not path.exists():
-            return None
-        try:
-            return read_pack(path, "cell")
-        except XlmergeError as error:
-            print(f"xlmerge: dropping a damaged cell: {error}", file=sys.stderr)
-            path.unlink(missing_ok=True)
-            return None
-
-    def get(self, target: Target, split: str) -> Scores:
-        """Return cached scores that are known to be there."""
-        return read_pack(self._path(target.digests[split]), "cell")
-
-    def store(self, target: Target, split: str, scores: Scores, cost: Cost) -> None:
-        """Add scores, and what computing them took, to the cache."""
-        write_pack(self._path(target.digests[split]), {"cell": scores}, cost=cost)
-
-    def making_cost(self, targets: list[Target], splits: Sequence[str] = SPLITS) -> Cost:
-        """Return what computing the cells of `targets`, which are all there, took."""
-        paths = (self._path(target.digests[split]) for target, split in _cells(targets, splits))
-        return total(read_note(path, "cost") or {} for path in paths)
-
-    def lacks(self, data: str) -> bool:
-        """Tell whether there are no scores for data of this digest; damage is not looked for."""
-        return not self._path(data).exists()
-
-    def entries(self, targets: list[Target], splits: Sequence[str] = SPLITS) -> list[str]:
-        """Return the names of the cache files that hold the cells of `targets`."""
-        return [self._path(target.digests[split]).name for target, split in _cells(targets, splits)]
-
-    def _path(self, data: str) -> Path:
-        key = digest_of({"model": self.model, "data": data, "settings": self.settings})
-        return self.folder / key[:2] / f"{key}.safetensors"
-
-
-def cell_cache(scoring: Mapping[str, Any], model: str, base: str) -> CellCache:
-    """Return the cache of one model's cells.
+    """The scores of one model, by content.
 
     Parameters
     ----------
     scoring : mapping
-        ``evaluation`` settings, scoring ``code``, and the folder ``cache``.
+        ``evaluation`` settings, scoring ``code``, and the cache's folder ``cache``.
     model, base : str
         Content digests of the task vector and of θ₀.
+    name : str, optional
+        What a job that scores calls the model when it says what it computed; by default, the locales are named.
     """
-    shape = {"evaluation": scoring["evaluation"], "code": scoring["code"], "base": base}
-    return CellCache(Path(scoring["cache"]), model, shape)
+
+    def __init__(self, scoring: Mapping[str, Any], model: str, base: str, name: str | None = None) -> None:
+        self._scoring, self._model, self._base, self._name = scoring, model, base, name
+
+    def entry(self, data: str, locale: str = "") -> Entry:
+        """Return the place of the scores on data of this digest."""
+        shape = {"evaluation": self._scoring["evaluation"], "code": self._scoring["code"], "base": self._base}
+        made_of = {"model": self._model, "data": data, "settings": shape}
+        return Entry(self._scoring["cache"], "cells", made_of, self._name or locale, ".safetensors")
+
+    def find(self, target: Target, split: str) -> Scores | None:
+        """Return cached scores, or None; a damaged entry is reported and dropped."""
+        token_entry(self._scoring, self._base, target.digests[split]).keep()
+        return self.entry(target.digests[split]).find(_read_cell)
+
+    def get(self, target: Target, split: str) -> Scores:
+        """Return cached scores that are known to be there."""
+        return self.entry(target.digests[split]).get(_read_cell)
+
+    def store(self, target: Target, split: str, scores: Scores, cost: Cost) -> None:
+        """Add scores, and what computing them took, to the cache."""
+        with self.entry(target.digests[split], target.locale).stored(cost) as path:
+            save_pack(path, {"cell": scores})
+
+
+def _read_cell(path: Path) -> Scores:
+    return read_pack(path, "cell")
+
+
+def token_entry(scoring: Mapping[str, Any], base: str, data: str) -> Entry:
+    """Return the place of an example table's token ids, by θ₀'s and the table's digest."""
+    made_of = {"base": base, "data": data, "max_length": scoring["evaluation"]["max_length"], "code": scoring["code"]}
+    return Entry(scoring["cache"], "tokens", made_of, suffix=".safetensors")
 
 
 Cell = tuple[Target, str]
-Scorer = Callable[[list[Cell]], Iterable[tuple[Cell, Scores]]]
+ScoreCells = Callable[[list[Cell]], Iterable[tuple[Cell, Scores]]]
 
 
-def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tuple[Packs, list[str]]:
+def cached_scores(cache: CellCache, targets: list[Target], score: ScoreCells) -> Packs:
     """Return all scores, computing only what the cache lacks; each is stored as soon as it is known.
 
     Parameters
@@ -141,16 +118,10 @@ def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tup
     targets : list of Target
     score : callable
         Given the missing (target, split) pairs, yields each with its scores. Not called if none is missing.
-
-    Returns
-    -------
-    packs : dict
-    computed : list of str
-        Locales of the cells that had to be computed, in the order of `targets`.
     """
     packs: Packs = {split: {} for split in SPLITS}
     missing = []
-    for target, split in _cells(targets):
+    for target, split in ((target, split) for target in targets for split in SPLITS):
         scores = cache.find(target, split)
         if scores is None:
             missing.append((target, split))
@@ -163,11 +134,7 @@ def cached_scores(cache: CellCache, targets: list[Target], score: Scorer) -> tup
         for (target, split), scores in scored:
             cache.store(target, split, scores, watch.lap())
             packs[split][target.locale] = scores
-    return packs, list(dict.fromkeys(target.locale for target, _ in missing))
-
-
-def _cells(targets: list[Target], splits: Sequence[str] = SPLITS) -> Iterator[Cell]:
-    return ((target, split) for target in targets for split in splits)
+    return packs
 
 
 def made_decision(inputs: Mapping[str, Any]) -> Decision:
@@ -193,5 +160,5 @@ def foreseen_decision(inputs: Mapping[str, Any], read: Callable[[str], str | Non
 
 
 def decided_scoring(scoring: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of scoring (see `cell_cache`) with the number format that the run uses."""
+    """Return the settings of scoring (see `CellCache`) with the number format that the run uses."""
     return {**scoring, "evaluation": {**scoring["evaluation"], "precision": made["mode"]}}

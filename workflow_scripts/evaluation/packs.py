@@ -66,12 +66,17 @@ class Scores:
 Packs = dict[str, dict[str, Scores]]  # split → locale → scores
 
 
-def write_pack(path: str | Path, scores: dict[str, Scores], **notes: Any) -> None:
-    """Write the scores of several locales, with their digests and what else is to be noted, atomically."""
+def write_pack(path: str | Path, scores: dict[str, Scores]) -> None:
+    """Write the scores of several locales, with their digests, atomically."""
+    with atomic_path(path) as temporary:
+        save_pack(temporary, scores)
+
+
+def save_pack(path: str | Path, scores: dict[str, Scores]) -> None:
+    """Write the same, in place."""
     tensors = {f"{name}/{part}": getattr(s, part) for name, s in scores.items() for part in PARTS}
     digests = {name: s.digest() for name, s in sorted(scores.items())}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={k: json.dumps(v) for k, v in {"digests": digests, **notes}.items()})
+    save_file(tensors, path, metadata={"digests": json.dumps(digests)})
 
 
 def read_pack(path: str | Path, name: str) -> Scores:
@@ -93,13 +98,6 @@ def read_pack(path: str | Path, name: str) -> Scores:
     if scores.digest() != digests[name]:
         raise XlmergeError(f"{path} is damaged: the scores of {name} do not match their digest; delete it and rerun")
     return scores
-
-
-def read_note(path: str | Path, name: str) -> Any:
-    """Read what was noted in a pack under a name; None if nothing was."""
-    with safe_open(path, "numpy") as file:
-        found = file.metadata().get(name)
-    return None if found is None else json.loads(found)
 
 
 def write_row(outputs: dict[str, Any], packs: Packs, model: str, seed: int, locales: list[str]) -> None:

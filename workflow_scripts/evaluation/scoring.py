@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from transformers import AutoTokenizer
 
-from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.digests import digest_of
-from workflow_scripts.core.fingerprint import fingerprint
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.evaluation.cells import FLOAT32, Cell
+from workflow_scripts.evaluation.cells import FLOAT32, Cell, token_entry
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector, verify_base
 from workflow_scripts.models.predict import predict
@@ -36,7 +33,7 @@ class Scorer:
         ``base``, ``base_digest``: θ₀'s folder and its digest file.
     wanted : list of (Target, split)
     scoring : mapping
-        ``evaluation`` settings, the number format decided, and the folder ``cache``: see `cells.cell_cache`.
+        See `cells.CellCache`; its number format is decided.
     threads : int
     """
 
@@ -47,10 +44,9 @@ class Scorer:
         digest = verify_base(self.base, inputs["base_digest"])
         tables = [read_examples(target.tables[split], target.digest_files[split]) for target, split in wanted]
         data = [target.digests[split] for target, split in wanted]
-        texts = {digest: table["text"].tolist for digest, table in zip(data, tables, strict=True)}
-        folder = Path(scoring["cache"]).parent / "tokens"
-        tokens = TokenCache(folder, self.base, digest, settings["max_length"]).get(texts)
-        compact = of_tokens(self.base, [tokens[digest] for digest in data])
+        texts = {key: table["text"].tolist for key, table in zip(data, tables, strict=True)}
+        tokens = TokenCache(scoring, self.base, digest).get(texts)
+        compact = of_tokens(self.base, [tokens[key] for key in data])
         self.model, self.vocabulary, self.encoded = compact.model, compact.vocabulary, compact.encoded
         self.labels = [table["label"].to_numpy() for table in tables]
 
@@ -62,21 +58,20 @@ class Scorer:
 
 
 class TokenCache:
-    """Tokenised example tables by content.
+    """Tokenised example tables by content: what one job of a run has tokenised, no other does again.
 
     Parameters
     ----------
-    folder : path
-        Files that cannot be read are made again.
+    scoring : mapping
+        See `cells.CellCache`.
     base : path
         θ₀'s folder, whose tokenizer is loaded only if a table is not in the cache.
     digest : str
         θ₀'s digest.
-    max_length : int
     """
 
-    def __init__(self, folder: str | Path, base: str | Path, digest: str, max_length: int) -> None:
-        self.folder, self.base, self.digest, self.max_length = Path(folder), base, digest, max_length
+    def __init__(self, scoring: Mapping[str, Any], base: str | Path, digest: str) -> None:
+        self.scoring, self.base, self.digest = scoring, base, digest
 
     def get(self, texts: Mapping[str, Callable[[], Sequence[str]]]) -> dict[str, Tokens]:
         """Return the tokens of tables.
@@ -90,41 +85,39 @@ class TokenCache:
         """
         order = list(texts)
         random.Random(os.getpid()).shuffle(order)
-        return {data: self._find(data) or self._make(data, texts[data]()) for data in order}
+        return {data: self._find_or_make(data, texts[data]) for data in order}
 
     @cached_property
     def tokenizer(self) -> Any:
         """θ₀'s tokenizer."""
         return AutoTokenizer.from_pretrained(self.base)
 
-    def _path(self, data: str) -> Path:
-        made_of = {"base": self.digest, "data": data, "max_length": self.max_length}
-        key = digest_of({**made_of, "code": fingerprint("models.tokens")})
-        return self.folder / f"{key}.safetensors"
-
-    def _make(self, data: str, texts: Sequence[str]) -> Tokens:
-        tokens = Tokens.of(self.tokenizer, texts, self.max_length)
-        note = {"special": tokens.special, "pad": tokens.pad, "digest": _digest(tokens)}
-        with atomic_path(self._path(data)) as temporary:
-            arrays = {"ids": tokens.ids, "lengths": tokens.lengths}
-            save_file(arrays, temporary, metadata={"tokens": json.dumps(note)})
+    def _find_or_make(self, data: str, texts: Callable[[], Sequence[str]]) -> Tokens:
+        entry = token_entry(self.scoring, self.digest, data)
+        tokens = entry.find(_read_tokens)
+        if tokens is None:
+            tokens = Tokens.of(self.tokenizer, texts(), self.scoring["evaluation"]["max_length"])
+            with entry.stored({}) as path:  # what that took is part of getting ready to score
+                _save_tokens(path, tokens)
         return tokens
 
-    def _find(self, data: str) -> Tokens | None:
-        path = self._path(data)
-        if not path.exists():
-            return None
-        try:
-            with safe_open(path, "numpy") as file:
-                note = json.loads(file.metadata()["tokens"])
-                arrays = file.get_tensor("ids"), file.get_tensor("lengths")
-            tokens = Tokens(*arrays, tuple(note["special"]), note["pad"])
-            if _digest(tokens) == note["digest"]:
-                return tokens
-        except (SafetensorError, OSError, TypeError, KeyError, ValueError):
-            pass
-        print(f"xlmerge: dropping damaged tokens: {path}", file=sys.stderr)
-        return None
+
+def _save_tokens(path: Path, tokens: Tokens) -> None:
+    note = {"special": tokens.special, "pad": tokens.pad, "digest": _digest(tokens)}
+    save_file({"ids": tokens.ids, "lengths": tokens.lengths}, path, metadata={"tokens": json.dumps(note)})
+
+
+def _read_tokens(path: Path) -> Tokens:
+    try:
+        with safe_open(path, "numpy") as file:
+            note = json.loads(file.metadata()["tokens"])
+            arrays = file.get_tensor("ids"), file.get_tensor("lengths")
+        tokens = Tokens(*arrays, tuple(note["special"]), note["pad"])
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise XlmergeError(f"{path} is damaged ({error})") from None
+    if _digest(tokens) != note["digest"]:
+        raise XlmergeError(f"{path} is damaged: the tokens do not match their digest")
+    return tokens
 
 
 def _digest(tokens: Tokens) -> str:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from functools import cached_property
 from math import ceil
+from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.costs import Cost, Stopwatch, total
+from workflow_scripts.core.atomic import read_json
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.core.locks import turn
+from workflow_scripts.core.lookup import Entry
 from workflow_scripts.core.seeds import derive_seed
-from workflow_scripts.evaluation.cells import CellCache, cell_cache, decided_scoring, made_decision, targets_of
+from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import Scores
-from workflow_scripts.models.model_cache import FILES, ModelCache
+from workflow_scripts.models.train_job import FILES, store, trained_digest
 from workflow_scripts.selection.trainings import Training
 
 SPLIT = "test"  # few_shot has no other data to judge by
@@ -29,7 +31,7 @@ class TrainedBaselines:
     settings : mapping
         ``target``, ``seed``; ``trainings``: see `selection.trainings`; ``models``: [locale, seed] pairs; ``tables``:
         [locale, split] pairs; ``finetune``, ``few_shot``: the config's blocks; ``code`` of training; ``cache``;
-        ``scoring``: see `evaluation.cells.cell_cache`.
+        ``scoring``: see `evaluation.cells.CellCache`.
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -39,45 +41,35 @@ class TrainedBaselines:
         (self.target,) = targets_of([settings["target"]], inputs)
 
     @cached_property
-    def caches(self) -> dict[str, ModelCache]:
+    def entries(self) -> dict[str, Entry]:
         """Name of a training → its place in the cache."""
-        return {name: self._cache_of(training) for name, training in self.settings["trainings"].items()}
+        return {name: self._entry_of(name, training) for name, training in self.settings["trainings"].items()}
 
-    def complete(self, threads: int) -> list[str]:
-        """Train and score what the cache lacks; return the names of what was trained."""
-        trained = []
+    def complete(self, threads: int) -> None:
+        """Train and score what the cache lacks."""
         for name, training in self.settings["trainings"].items():
-            cache = self.caches[name]
-            with turn(cache.lock):  # another target's job may be at the same training
-                if cache.digest() is None:
-                    self._train(training, cache, threads)
-                    trained.append(name)
-        missing = [name for name in self.caches if self._cells(name).find(self.target, SPLIT) is None]
+            entry = self.entries[name]
+            with entry.turn():  # another target's job may be at the same training
+                if entry.find(_digest) is None:
+                    self._train(training, entry, threads)
+        missing = [name for name in self.entries if self._cells(name).find(self.target, SPLIT) is None]
         if missing:
             self._score(missing, threads)
-        return trained
 
     def results(self) -> tuple[dict[str, Scores], dict[str, Any]]:
         """Return each model's test scores and facts, all from the cache."""
-        scores = {name: self._cells(name).get(self.target, SPLIT) for name in self.caches}
+        scores = {name: self._cells(name).get(self.target, SPLIT) for name in self.entries}
         facts = {
-            name: {**training, "model": self.caches[name].digest(), "history": self.caches[name].history()}
+            name: {
+                **training,
+                "model": trained_digest(self.entries[name]),
+                "history": read_json(self.entries[name].path / FILES["training"]),
+            }
             for name, training in self.settings["trainings"].items()
         }
         return scores, facts
 
-    def making_cost(self) -> Cost:
-        """Return what making and scoring the models took."""
-        caches = {cache.key: (name, cache) for name, cache in self.caches.items()}
-        scored = (self._cells(name).making_cost([self.target], (SPLIT,)) for name, _ in caches.values())
-        return total([*(cache.making_cost() for _, cache in caches.values()), *scored])
-
-    def cache_entries(self) -> list[str]:
-        """Return the names of the cache entries that the results are read from."""
-        cells = [e for name in self.caches for e in self._cells(name).entries([self.target], (SPLIT,))]
-        return sorted({cache.key for cache in self.caches.values()} | set(cells))
-
-    def _cache_of(self, training: Training) -> ModelCache:
+    def _entry_of(self, name: str, training: Training) -> Entry:
         start = self._model("model_digests", training)
         made_of = {
             "base": self.base,
@@ -90,7 +82,7 @@ class TrainedBaselines:
             "seed": self._seed(training),
             "code": self.settings["code"],
         }
-        return ModelCache(self.settings["cache"], made_of)
+        return Entry(self.settings["cache"], "models", made_of, name)
 
     def _finetune(self, training: Training) -> dict[str, Any]:
         own = {"epochs": self.settings["few_shot"]["epochs"]} if training["length"] == "few_shot" else {}
@@ -110,7 +102,7 @@ class TrainedBaselines:
         uses = {"train": training["split"]} | ({"validation": "validation"} if training["split"] == "train" else {})
         return {use: [places[locale, split] for locale in training["locales"]] for use, split in uses.items()}
 
-    def _train(self, training: Training, cache: ModelCache, threads: int) -> None:
+    def _train(self, training: Training, entry: Entry, threads: int) -> None:
         watch = Stopwatch()
         import pandas as pd
         import torch
@@ -118,7 +110,6 @@ class TrainedBaselines:
         from workflow_scripts.data.examples import read_examples
         from workflow_scripts.models.checkpoints import load_task_vector, verify_base
         from workflow_scripts.models.together import finetune_on_gpus
-        from workflow_scripts.models.train_job import store
 
         torch.set_num_threads(threads)
         verify_base(self.inputs["base"], self.inputs["base_digest"])
@@ -126,10 +117,10 @@ class TrainedBaselines:
         tables = {use: list(map(read_examples, files[use], digests[use])) for use in files}
         settings = self._finetune(training)
         start = self._model("models", training)
-        cache.scratch.mkdir(parents=True, exist_ok=True)
+        entry.scratch.mkdir(parents=True, exist_ok=True)
         trained = finetune_on_gpus(
             settings,
-            cache.scratch,
+            entry.scratch,
             base=self.inputs["base"],
             train=pd.concat(tables["train"], ignore_index=True),
             validation=pd.concat(tables["validation"], ignore_index=True) if "validation" in tables else None,
@@ -137,7 +128,7 @@ class TrainedBaselines:
             start=load_task_vector(start, self.base, self._model("model_digests", training)) if start else None,
             steps=steps_of_one(tables["train"], settings) if training["length"] == "one" else None,
         )
-        store(trained, cache, {"base": self.base, "training": training, "finetune": settings}, watch)
+        store(trained, entry, {"base": self.base, "training": training, "finetune": settings}, watch)
 
     def _score(self, names: list[str], threads: int) -> None:
         watch = Stopwatch()
@@ -147,13 +138,17 @@ class TrainedBaselines:
         scorer = Scorer(self.inputs, [(self.target, SPLIT)], self.settings["scoring"], threads)
         watch.ready()
         for name in names:
-            folder = self.caches[name].folder
+            folder = self.entries[name].path
             model = load_task_vector(folder / FILES["model"], self.base, folder / FILES["digest"])
             for (target, split), scores in scorer.scores(model):
                 self._cells(name).store(target, split, scores, watch.lap())
 
     def _cells(self, name: str) -> CellCache:
-        return cell_cache(self.settings["scoring"], str(self.caches[name].digest()), self.base)
+        return CellCache(self.settings["scoring"], str(trained_digest(self.entries[name])), self.base, name)
+
+
+def _digest(folder: Path) -> str:
+    return read_digest(folder / FILES["digest"])
 
 
 def steps_of_one(tables: list[Any], settings: Mapping[str, Any]) -> int:

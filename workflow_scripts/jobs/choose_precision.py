@@ -20,8 +20,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Write the decision."""
     files = zip(settings["locales"], inputs["tables"], inputs["table_digests"], strict=True)
     cells = [(Target(locale, {SPLIT: table}, {SPLIT: digest}), SPLIT) for locale, table, digest in files]
-    scorer = Scorer(inputs, cells, settings, threads)
-    base, wanted = read_digest(inputs["base_digest"]), settings["evaluation"]["precision"]
+    scorer = Scorer(inputs, cells, settings["scoring"], threads)
+    base, wanted = read_digest(inputs["base_digest"]), settings["scoring"]["evaluation"]["precision"]
     pairs = zip(inputs["models"], inputs["model_digests"], strict=True)
     models = (load_task_vector(model, base, digest) for model, digest in pairs)
     made = decide(wanted, count_agreement(scorer, models, candidates(wanted)))

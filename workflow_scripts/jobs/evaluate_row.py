@@ -4,7 +4,7 @@ from typing import Any
 
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
-from workflow_scripts.evaluation.cells import cached_scores, cell_cache, decided_scoring, made_decision, targets_of
+from workflow_scripts.evaluation.cells import CellCache, cached_scores, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import write_row
 
 
@@ -13,7 +13,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     base, model = read_digest(inputs["base_digest"]), read_digest(inputs["model_digest"])
     precision = made_decision(inputs)
     scoring = decided_scoring(settings["scoring"], precision)
-    cache = cell_cache(scoring, model, base)
+    cache = CellCache(scoring, model, base)
 
     def score(missing: list[Any]) -> Any:
         from workflow_scripts.evaluation.scoring import Scorer
@@ -23,15 +23,9 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         return scorer.scores(load_task_vector(inputs["model"], base, inputs["model_digest"]))
 
     targets = targets_of(settings["locales"], inputs)
-    packs, computed = cached_scores(cache, targets, score)
+    packs = cached_scores(cache, targets, score)
     write_row(outputs, packs, settings["locale"], settings["seed"], settings["locales"])
-    counts = {"cells": len(targets), "cells_computed": len(computed), "computed": computed}
-    return {
-        **counts,
-        "precision": precision,
-        "making_cost": cache.making_cost(targets),
-        "cache_entries": cache.entries(targets),
-    }
+    return {"cells": len(targets), "precision": precision}
 
 
 if "snakemake" in globals():

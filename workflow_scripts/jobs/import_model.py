@@ -14,7 +14,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     digest, report = import_model(inputs, settings, outputs["model"])
     write_json(outputs["training"], report)
     write_digest(outputs["digest"], digest)
-    return {"imported": True, "cache_entries": []}
+    return {"imported": True}
 
 
 if "snakemake" in globals():

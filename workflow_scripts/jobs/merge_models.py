@@ -12,25 +12,14 @@ from workflow_scripts.merging.merge_cells import MergeJob
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Merge and score what the cache lacks, and write one pack per split with an entry per experiment."""
     job = MergeJob(inputs, settings)
-    computed = job.complete(threads)
+    job.complete(threads)
     packs, facts = job.results()
     for split in SPLITS:
         write_pack(outputs[split], packs[split])
     write_json(outputs["facts"], facts)
     digests = {split: {name: s.digest() for name, s in packs[split].items()} for split in SPLITS}
     write_digest(outputs["digest"], digest_of([digests, facts]))
-    counts = {
-        "merges": len(facts),
-        "distinct": len(set(job.identities.values())),
-        "merges_computed": len(computed),
-        "computed": computed,
-    }
-    return {
-        **counts,
-        "precision": job.precision,
-        "making_cost": job.making_cost(),
-        "cache_entries": job.cache_entries(),
-    }
+    return {"merges": len(facts), "distinct": len(set(job.identities.values())), "precision": job.precision}
 
 
 if "snakemake" in globals():

@@ -9,12 +9,13 @@ import pandas as pd
 from workflow_scripts.core.atomic import write_text
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import read_matrix, write_table
+from workflow_scripts.core.messages import warn
 from workflow_scripts.findings.claims.ledger import ledger_rows
 from workflow_scripts.report.advice import report_section
 from workflow_scripts.report.markdown import cost_facts, render_report
 from workflow_scripts.report.significance import significance
 from workflow_scripts.results import tables
-from workflow_scripts.results.run_results import Results, read_results
+from workflow_scripts.results.run_results import Results, mixed_versions, read_results
 from workflow_scripts.results.selection_diagnostics import selection_diagnostics
 
 
@@ -31,8 +32,11 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     facts = {
         "cost": cost_facts(sidecars),
         "versions": ", ".join(f"{k} {v}" for k, v in sidecars[0]["versions"].items()),
+        "mixed": mixed_versions(sidecars),
         "observed": ", ".join(f"{locale} {share:.2f}" for locale, share in observed.items()),
     }
+    if facts["mixed"]:
+        warn(f"results of this run were made with different versions of libraries: {facts['mixed']}")
     findings = {
         "significance": significance(pd.read_csv(inputs["comparisons"]), read_json(inputs["comparison_facts"])),
         "claims": ledger_rows(pd.read_csv(inputs["claims"])),

@@ -30,7 +30,7 @@ class GreedySearch:
         locales; ``table``, ``table_digest``: the target's validation examples; ``precision``: see
         `evaluation.cells`.
     settings : mapping
-        ``target``, ``locales``, ``include_target``, ``evaluation``, ``cache``.
+        ``target``, ``locales``, ``include_target``, ``scoring``: see `evaluation.cells.CellCache`.
     threads : int
 
     Notes
@@ -46,7 +46,7 @@ class GreedySearch:
         self.settings, self.target = settings, settings["target"]
         self.zero_shot = read_matrix(inputs["matrix"])[self.target].to_dict()
         cell = Target(self.target, {SPLIT: inputs["table"]}, {SPLIT: inputs["table_digest"]})
-        scoring = decided_scoring(settings, made_decision(inputs))
+        scoring = decided_scoring(settings["scoring"], made_decision(inputs))
         self.scorer = Scorer(inputs, [(cell, SPLIT)], scoring, threads)
 
     def run(self) -> dict[str, Any]:

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from workflow_scripts.core.atomic import atomic_path, write_json
-from workflow_scripts.core.costs import Stopwatch
-from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.core.signatures import plugin_function
 from workflow_scripts.data.examples import read_examples
@@ -17,11 +14,9 @@ from workflow_scripts.models.checkpoints import (
     TaskVector,
     embedding_name,
     load_task_vector,
-    save_task_vector,
     set_task_vector,
     verify_base,
 )
-from workflow_scripts.models.model_cache import COST, ModelCache
 from workflow_scripts.models.predict import one_length_batches, predict
 from workflow_scripts.models.tokens import compact_model
 
@@ -109,15 +104,8 @@ class ModelText:
         return vector
 
 
-def measure(
-    inputs: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    base: str,
-    cache: ModelCache,
-    threads: int,
-    watch: Stopwatch,
-) -> None:
-    """Measure; store the values in a task vector's form (float32), and what `watch` says, in their cache entry.
+def measure(inputs: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> tuple[TaskVector, dict[str, Any]]:
+    """Measure one model on one locale's sentences.
 
     Parameters
     ----------
@@ -125,29 +113,26 @@ def measure(
         ``base``, ``model``, ``table``, each with its digest file.
     settings : mapping
         ``measurement``, ``parameters``, ``locale``, ``seed``, ``text``, ``split``, ``max_length``.
-    base : str
-        θ₀'s digest.
-    cache : ModelCache
     threads : int
-    watch : Stopwatch
+
+    Returns
+    -------
+    TaskVector
+        The values, in a task vector's form.
+    dict
+        What goes into their file beside them.
     """
     torch.set_num_threads(threads)
-    verify_base(inputs["base"], inputs["base_digest"])
+    base = verify_base(inputs["base"], inputs["base_digest"])
     table = read_examples(inputs["table"], inputs["table_digest"])
-    task_vector = load_task_vector(inputs["model"], base, inputs["model_digest"])
-    keys = (settings[key] for key in ("measurement", "locale", "seed", "text", "split"))
+    subject_of = {key: settings[key] for key in ("measurement", "locale", "seed", "text", "split")}
     subject = ModelText(
         inputs["base"],
-        task_vector,
+        load_task_vector(inputs["model"], base, inputs["model_digest"]),
         table["text"].tolist(),
         table["label"].tolist(),
         settings["max_length"],
-        derive_seed("statistic", *keys),  # this word draws the sentences: another one would draw others
+        derive_seed("statistic", *subject_of.values()),  # this word draws the sentences: another one would draw others
     )
     values = plugin_function("model measurement", settings["measurement"])(subject, **settings["parameters"])
-    metadata = {"base": base, **{key: settings[key] for key in ("measurement", "locale", "seed", "text", "split")}}
-    with atomic_path(cache.folder) as folder:
-        folder.mkdir()
-        values_file, digest_file = (folder / name for name in cache.files.values())
-        write_json(folder / COST, watch.cost())
-        write_digest(digest_file, save_task_vector(subject.task_vector_like(values), values_file, "float32", metadata))
+    return subject.task_vector_like(values), {"base": base, **subject_of}

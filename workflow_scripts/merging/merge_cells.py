@@ -3,17 +3,17 @@
 So merges that coincide between experiments are made once, and a rerun makes only those whose identity is new.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.atomic import write_json
-from workflow_scripts.core.costs import Cost, Stopwatch, total
+from workflow_scripts.core.atomic import read_json, write_json
+from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.evaluation.cells import CellCache, cell_cache, decided_scoring, made_decision, targets_of
+from workflow_scripts.core.lookup import Entry
+from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import SPLITS, Packs
 from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.method import load_method
@@ -29,7 +29,7 @@ class MergeJob:
         ``base``, ``base_digest``; what `Identities` reads; the target's example tables; ``text`` and ``text_digest``:
         its training table, if a merge adapts to it; ``precision``: see `evaluation.cells`.
     settings : mapping
-        What `Identities` reads, and ``scoring``: see `evaluation.cells.cell_cache`.
+        What `Identities` reads, and ``scoring``: see `evaluation.cells.CellCache`.
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -45,8 +45,8 @@ class MergeJob:
         """Name of a merge, or of a baseline made from one → identity of its model."""
         return {name: identity for name, identity in self.known.all.items() if identity is not None}
 
-    def complete(self, threads: int) -> list[str]:
-        """Make and score the merges that the cache lacks; return the experiments that needed one."""
+    def complete(self, threads: int) -> None:
+        """Make and score the merges that the cache lacks."""
         watch = Stopwatch()
         missing = {i: name for name, i in reversed(self.identities.items()) if not self._cached(i)}
         if missing:
@@ -57,29 +57,15 @@ class MergeJob:
             watch.ready()
             for identity, name in reversed(missing.items()):  # a shrunk source comes after its merge
                 self._make(identity, name, scorer, watch)
-        return sorted(missing.values())
 
     def results(self) -> tuple[Packs, dict[str, Any]]:
         """Return the scores (split → experiment → scores) and each merge's facts, all from the cache."""
         packs: Packs = {
-            split: {name: self._cache(i).get(self.target, split) for name, i in self.identities.items()}
+            split: {name: self._cells(i).get(self.target, split) for name, i in self.identities.items()}
             for split in SPLITS
         }
-        facts = {
-            name: {"identity": i, **json.loads(self._facts(i).read_text(encoding="utf-8"))}
-            for name, i in self.identities.items()
-        }
+        facts = {name: {"identity": i, **self._facts(i).get(read_json)} for name, i in self.identities.items()}
         return packs, facts
-
-    def making_cost(self) -> Cost:
-        """Return what making and scoring all the merges took; those that coincide count once."""
-        return total(self._cache(i).making_cost([self.target]) for i in set(self.identities.values()))
-
-    def cache_entries(self) -> list[str]:
-        """Return the names of the cache files that the results are read from."""
-        identities = list(dict.fromkeys(self.identities.values()))
-        scores = [entry for i in identities for entry in self._cache(i).entries([self.target])]
-        return scores + [self._facts(i).name for i in identities]
 
     def _make(self, identity: str, name: str, scorer: Any, watch: Stopwatch) -> None:
         from workflow_scripts.models.checkpoints import load_task_vector
@@ -87,9 +73,10 @@ class MergeJob:
         with tempfile.TemporaryDirectory() as folder:
             merged = Path(folder) / "merged.safetensors"
             facts = self.merge(name, merged) if name in self.settings["merges"] else self._shrink(name, merged)
+            with self._facts(identity, name).stored(watch.lap()) as path:
+                write_json(path, facts)
             for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
-                self._cache(identity).store(target, split, scores, watch.lap())
-        write_json(self._facts(identity), facts)
+                self._cells(identity, name).store(target, split, scores, watch.lap())
 
     def merge(self, name: str, out: Path) -> dict[str, Any]:
         """Write an experiment's merged task vector; return its facts."""
@@ -108,7 +95,7 @@ class MergeJob:
 
         parent = next(n for n in self.settings["merges"] if shrunk_name(n) == name)
         entry = self.settings["merges"][parent]
-        merged = json.loads(self._facts(self.identities[parent]).read_text(encoding="utf-8"))
+        merged = self._facts(self.identities[parent]).get(read_json)
         inputs = {key: [self.known.top1(key, entry)] for key in ("models", "model_digests")}
         return shrink_model({**inputs, "base": self.inputs["base"]}, self.base, merged, out)
 
@@ -118,16 +105,17 @@ class MergeJob:
         return method.adapt(inputs, entry["weights"], self.base, max_length, self.known.seed)
 
     def _cached(self, identity: str) -> bool:
-        scores = [self._cache(identity).find(self.target, split) for split in SPLITS]
-        return all(s is not None for s in scores) and self._facts(identity).exists()
+        scores = [self._cells(identity).find(self.target, split) for split in SPLITS]
+        return all(s is not None for s in scores) and self._facts(identity).find(read_json) is not None
 
-    def _cache(self, identity: str) -> CellCache:
-        return cell_cache(self.settings["scoring"], identity, self.base)
+    def _cells(self, identity: str, name: str | None = None) -> CellCache:
+        return CellCache(self.settings["scoring"], identity, self.base, name)
 
-    def _facts(self, identity: str) -> Path:
-        return facts_path(self.settings["scoring"], identity)
+    def _facts(self, identity: str, name: str | None = None) -> Entry:
+        return facts_entry(self.settings["scoring"], identity, name)
 
 
-def facts_path(scoring: Mapping[str, Any], identity: str) -> Path:
-    """Return where the cache keeps the facts of a merge."""
-    return Path(scoring["cache"]).parent / "merges" / f"{identity}.json"
+def facts_entry(scoring: Mapping[str, Any], identity: str, name: str | None = None) -> Entry:
+    """Return the cache's place of the facts of a merge."""
+    max_length = scoring["evaluation"]["max_length"]  # of the texts that a merge adapts to
+    return Entry(scoring["cache"], "merges", {"merge": identity, "max_length": max_length}, name, ".json")

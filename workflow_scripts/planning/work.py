@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflow_scripts.core.digests import read_digest
-from workflow_scripts.evaluation.cells import Decision, cell_cache, decided_scoring, foreseen_decision
+from workflow_scripts.evaluation.cells import CellCache, Decision, decided_scoring, foreseen_decision
 from workflow_scripts.evaluation.packs import SPLITS
 from workflow_scripts.merging.identities import Identities
-from workflow_scripts.merging.merge_cells import facts_path
-from workflow_scripts.models.model_cache import training_cache
+from workflow_scripts.merging.merge_cells import facts_entry
+from workflow_scripts.models.train_job import trained_digest, training_entry
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.selection.baselines import SHRUNK_TOP1
 from workflow_scripts.study.study import Study
@@ -96,7 +96,7 @@ def _training(job: Job, digest: Foreseen) -> Iterator[bool | None]:
     if len(known) < len(data) or job.settings is None:
         yield None
         return
-    model = training_cache(job.settings, known).digest()
+    model = trained_digest(training_entry(job.settings, known))
     if model is not None:
         digest.foresee(job.outputs["digest"], model)
     yield model is not None
@@ -120,7 +120,7 @@ def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
     yield from [None for identity in found if identity is None]
     for identity in dict.fromkeys(i for i in found if i is not None):
         scored = _scored(job.settings["scoring"], made, identity, base, data)
-        yield scored and facts_path(job.settings["scoring"], identity).exists()
+        yield scored and facts_entry(job.settings["scoring"], identity).exists()
 
 
 def most_merges(study: Study, target: str) -> int:
@@ -140,5 +140,5 @@ def _scored(
     known = [value for value in data if value is not None]
     if made is None or model is None or base is None or len(known) < len(data):
         return None
-    cache = cell_cache(decided_scoring(scoring, made), model, base)
-    return not any(cache.lacks(value) for value in known)
+    cache = CellCache(decided_scoring(scoring, made), model, base)
+    return all(cache.entry(value).exists() for value in known)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.core.lookup import SHAPED_BY, release
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.selection.baselines import SEED_SOUP
 from workflow_scripts.selection.plan import TIERS
@@ -175,3 +176,27 @@ def _value(key: str, value: Any) -> str:
     if key == "compatibility":
         return "compatible" if value else "plain weights"
     return str(value)
+
+
+def mixed_versions(sidecars: Iterable[Mapping[str, Any]]) -> str:
+    """Return which libraries made some of a run's results in one version and some in another; empty if none did.
+
+    Parameters
+    ----------
+    sidecars : iterable of dict
+        Only those of results that may be looked up count; they state the versions of the making.
+
+    Examples
+    --------
+    >>> made = [{"making_cost": {}, "versions": {"torch": version}} for version in ("2.9.0", "2.10.0", "2.9.0")]
+    >>> mixed_versions(made)
+    'torch 2.9.0 (2 jobs), 2.10.0 (1 job)'
+    """
+    made = [sidecar["versions"] for sidecar in sidecars if "making_cost" in sidecar]
+    found = []
+    for library in sorted(set().union(*SHAPED_BY.values())):
+        counts = Counter(release(versions[library]) for versions in made if library in versions)
+        if len(counts) > 1:
+            told = (f"{version} ({n} job{'s' * (n > 1)})" for version, n in counts.most_common())
+            found.append(f"{library} {', '.join(told)}")
+    return "; ".join(found)

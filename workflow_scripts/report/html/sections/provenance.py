@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from workflow_scripts.report.html.blocks import Folded, Prose, Section, Table, text_cell
 from workflow_scripts.report.html.run_data import RunData
+from workflow_scripts.results.run_results import mixed_versions
 
 FILES = {
     "report.md": "the same as text",
@@ -51,6 +52,8 @@ def _codes(data: RunData) -> Table:
         stage["codes"].add(sidecar["code"])
     versions = ", ".join(f"{k} {v}" for k, v in data.sidecars[0]["versions"].items())
     rows = [[text_cell(rule), text_cell(", ".join(sorted(s["codes"])))] for rule, s in stages.items()]
+    if mixed := mixed_versions(data.sidecars):
+        versions += f". Results were made with different versions: {mixed}"
     return Table(f"Code state by stage (hash of the code that the stage runs). Versions: {versions}.",
                  ["stage", "code"], rows)  # fmt: skip
 
