@@ -27,10 +27,9 @@ from workflow_scripts.study.study import (
 )
 from workflow_scripts.evaluation.cells import FLOAT32
 from workflow_scripts.merging.method import load_method, methods_in
-from workflow_scripts.selection.baselines import SEED_SOUP
 from workflow_scripts.selection.plan import entry_key
+from workflow_scripts.selection.systems import FEW_SHOT, SEED_SOUP
 from workflow_scripts.study.slices import planned_merges, planned_trainings
-from workflow_scripts.selection.trainings import FEW_SHOT
 from workflow_scripts.similarity.context import HEAVY as HEAVY_INPUTS
 
 set_environment()

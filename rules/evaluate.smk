@@ -33,7 +33,6 @@ rule evaluate:
                 "seeds": SEEDS,
                 "pivot": S.run.pivot,
                 "baselines": BASELINES,
-                "few_shot": FEW_SHOT in S.run.baselines,
                 "experiments": [
                     name for name, e in S.experiments.items() if w.target in e.targets
                 ],

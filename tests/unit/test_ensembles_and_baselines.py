@@ -1,18 +1,29 @@
 """Ensembles against numpy and scikit-learn on the logits; baselines that are merges."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import VotingClassifier
 from sklearn.preprocessing import LabelEncoder
 
 from workflow_scripts.evaluation.metrics import probabilities
+from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.merging.workflow_merge import norm_of
-from workflow_scripts.results.ensembles import break_ties, ensemble_scores
+from workflow_scripts.results import computations
+from workflow_scripts.results.computations import Models, TargetData, break_ties
 from workflow_scripts.selection.baselines import baseline_entries, baseline_names
 from workflow_scripts.selection.plan import build_plan
 from workflow_scripts.study.slices import merge_slice
 
 WEIGHTS = [0.5, 0.3, 0.2]
+
+
+def ensemble_scores(logits, weights):
+    """Class scores of all ensembles of models with these logits."""
+    models = {str(i): Scores.of(each, np.zeros(len(each), int)) for i, each in enumerate(logits)}
+    chosen = Models(TargetData("t", 0, pd.DataFrame(), models, {}, ""), list(models), weights)
+    names = ("soft", "weighted_soft", "majority", "weighted_majority", "mean_logits")
+    return {name: getattr(computations, name)(chosen) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +81,7 @@ def test_tied_votes_go_to_the_larger_summed_probability():
 def test_the_logits_ensemble_is_the_softmax_of_the_mean(logits):
     mean = np.mean([each.astype(float) for each in logits], 0)
     expected = np.exp(mean) / np.exp(mean).sum(1, keepdims=True)
-    np.testing.assert_allclose(ensemble_scores(logits, WEIGHTS)["logits"], expected, rtol=1e-9)
+    np.testing.assert_allclose(ensemble_scores(logits, WEIGHTS)["mean_logits"], expected, rtol=1e-9)
 
 
 # --- baselines that are merges

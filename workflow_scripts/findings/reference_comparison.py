@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.results.run_results import Results
+from workflow_scripts.selection.systems import BEST_SINGLE_ORACLE, SELF
 
 COLUMNS = ["quantity", "target", "method", "older_study", "this_run", "low", "high", "difference", "targets", "note"]
 METHODS = ("similarity", "average")  # the older study's merges
-ZERO_SHOT = "best_zero_shot"
 NO_EXPERIMENT = "this run has no such experiment"
 NO_TARGET = "not a target of this run"
 
@@ -43,8 +43,8 @@ def experiment_of(results: Results, method: str, wanted: Mapping[str, Any]) -> s
 
 def _rows(results: Results, reference: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     merges = {m: _merges(results, experiment_of(results, m, reference["experiment"])) for m in METHODS}
-    own, zero_shot = results.baseline("self"), results.baseline(ZERO_SHOT)
-    accuracies = {"self": own, ZERO_SHOT: zero_shot, **merges}
+    own, zero_shot = results.baseline(SELF), results.baseline(BEST_SINGLE_ORACLE)
+    accuracies = {SELF: own, BEST_SINGLE_ORACLE: zero_shot, **merges}
     for name, value in reference["mean_accuracy"].items():
         kind = (
             {"quantity": "mean accuracy of merges", "method": name} if name in METHODS else {"quantity": f"mean {name}"}
@@ -61,8 +61,8 @@ def _rows(results: Results, reference: Mapping[str, Any]) -> Iterator[dict[str, 
         if "this_run" in found:
             found = {"this_run": found["this_run"] - zero_shot.loc[target, "accuracy"]}
         yield {"quantity": "merge − zero-shot", "target": target, "method": method, "older_study": value, **found}
-    for target, value in reference["best_zero_shot"].items():
-        yield {"quantity": ZERO_SHOT, "target": target, "older_study": value, **_of_target(zero_shot, target)}
+    for target, value in reference[BEST_SINGLE_ORACLE].items():
+        yield {"quantity": BEST_SINGLE_ORACLE, "target": target, "older_study": value, **_of_target(zero_shot, target)}
     for target, value in reference["zero_shot_to_self"].items():
         found = _of_target(zero_shot, target)
         if "this_run" in found:

@@ -12,6 +12,7 @@ from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.job import run_job
 from workflow_scripts.merging.merge_cells import MergeJob
 from workflow_scripts.selection.plan import entry_key
+from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SOURCE, MERGE, SELF
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
@@ -32,7 +33,7 @@ def _card(entry: dict[str, Any], inputs: dict[str, Any], settings: dict[str, Any
     own = table[
         (table["seed"].astype(str) == str(settings["seed"])) & table["experiment"].isin([entry["experiment"], ""])
     ]
-    scores = own[own["system"].isin(["merge", "best_source_val", "best_zero_shot_val", "self"])]
+    scores = own[own["system"].isin([MERGE, BEST_SOURCE, BEST_SINGLE, SELF])]
     return {
         "name": settings["name"],
         "what": f"Merged for {entry['target']} by `{entry['method']}`, without further training.",

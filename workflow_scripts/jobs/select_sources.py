@@ -9,7 +9,8 @@ from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.selection.baselines import baseline_entries
 from workflow_scripts.selection.plan import build_plan, entry_key
-from workflow_scripts.selection.trainings import FEW_SHOT, few_shot_entries
+from workflow_scripts.selection.systems import FEW_SHOT
+from workflow_scripts.selection.trainings import few_shot_entries
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:

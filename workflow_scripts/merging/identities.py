@@ -7,7 +7,7 @@ from typing import Any
 from workflow_scripts.core.digests import digest_of, read_digest
 from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.merging.method import load_method
-from workflow_scripts.selection.baselines import shrunk_name
+from workflow_scripts.selection.systems import SHRUNK_TOP1, name_beside
 
 Slice = Mapping[str, Any]  # a merge slice of the plan
 
@@ -37,7 +37,7 @@ class Identities:
         """Name of a merge, or of a baseline made from one → identity; None where something is not known yet."""
         merges = {name: self._merge(name, entry) for name, entry in self.settings["merges"].items()}
         wanted = {name: entry for name, entry in self.settings["merges"].items() if "top1" in entry}
-        shrunk = {shrunk_name(name): self._shrunk(merges[name], entry) for name, entry in wanted.items()}
+        shrunk = {name_beside(SHRUNK_TOP1, name): self._shrunk(merges[name], entry) for name, entry in wanted.items()}
         return {**merges, **shrunk}
 
     def _merge(self, name: str, entry: Slice) -> str | None:

@@ -17,7 +17,7 @@ from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_d
 from workflow_scripts.evaluation.packs import SPLITS, Packs
 from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.method import load_method
-from workflow_scripts.selection.baselines import shrunk_name
+from workflow_scripts.selection.systems import SHRUNK_TOP1, name_beside
 
 
 class MergeJob:
@@ -93,7 +93,7 @@ class MergeJob:
         """Write the first source's task vector, as long as the merged one is; return its facts."""
         from workflow_scripts.merging.workflow_merge import shrink_model
 
-        parent = next(n for n in self.settings["merges"] if shrunk_name(n) == name)
+        parent = next(n for n in self.settings["merges"] if name_beside(SHRUNK_TOP1, n) == name)
         entry = self.settings["merges"][parent]
         merged = self._facts(self.identities[parent]).get(read_json)
         inputs = {key: [self.known.top1(key, entry)] for key in ("models", "model_digests")}

@@ -11,8 +11,7 @@ from workflow_scripts.planning.estimates import COPIES, Price
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.sizes import Data, Encoder, steps
-from workflow_scripts.selection.baselines import AVERAGE_ALL, SHRUNK_TOP1
-from workflow_scripts.selection.trainings import FEW_SHOT
+from workflow_scripts.selection.systems import AVERAGE_ALL, FEW_SHOT, SHRUNK_TOP1
 from workflow_scripts.study.study import Study
 
 Kind = Literal["train", "score"]

@@ -11,7 +11,7 @@ from workflow_scripts.merging.identities import Identities
 from workflow_scripts.merging.merge_cells import facts_entry
 from workflow_scripts.models.train_job import trained_digest, training_entry
 from workflow_scripts.planning.jobs import Job
-from workflow_scripts.selection.baselines import SHRUNK_TOP1
+from workflow_scripts.selection.systems import SHRUNK_TOP1
 from workflow_scripts.study.study import Study
 
 

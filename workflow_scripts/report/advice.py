@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from workflow_scripts.core.words import difference
-from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.systems import TIERS
 
 POLICIES_OF = "labelled validation"  # the tier whose policies the report shows one by one
 MERGES = 3  # shown per supervision tier

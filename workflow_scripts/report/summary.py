@@ -5,7 +5,7 @@ from typing import Any
 from workflow_scripts.report.html.run_data import RunData
 from workflow_scripts.report.html.sections.first import VERDICTS, mean_accuracies, primary_contrast, primary_rows
 from workflow_scripts.report.html.text import number, plural, points_interval
-from workflow_scripts.selection.trainings import FEW_SHOT
+from workflow_scripts.selection.systems import FEW_SHOT
 from workflow_scripts.statistics.contrasts import CHOSEN
 
 WIDTH = 44

@@ -13,24 +13,9 @@ import pandas as pd
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.results.tables import listed
+from workflow_scripts.selection.systems import headline
 
 Row = dict[str, Any]
-BASELINES = (
-    "self",
-    "best_zero_shot_oracle",
-    "best_zero_shot_val",
-    "mean_zero_shot",
-    "source_mean",
-    "best_source_oracle",
-    "best_source_val",
-    "top1",
-    "english",
-    "average_all",
-    "few_shot",
-    "joint_one",
-    "joint_all",
-    "ensemble_weighted_soft",
-)
 COPIED = (
     "sources", "weights", "accuracy", "n", "clusters", "low", "high", "accuracy_validation", "macro_f1", "nll", "ece",
     "effect_best", "effect_mean",
@@ -138,7 +123,7 @@ def _experiments(
                 "model_family": run["base"],
                 "supervision": merge["tier"],
                 **{k: merge[k] for k in COPIED},
-                **{k: merge[k] for k in BASELINES},
+                **{row.column: merge[row.column] for row in headline()},
                 "status": "completed",
                 "error_message": None,
                 "merge_digest": facts[place][name]["identity"],

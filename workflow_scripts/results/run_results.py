@@ -12,8 +12,7 @@ import pandas as pd
 
 from workflow_scripts.core.lookup import SHAPED_BY, release
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.selection.baselines import SEED_SOUP
-from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, SEED_SOUP, TIERS, system
 
 KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target", "compatibility")
 
@@ -61,8 +60,7 @@ class Results:
     @cached_property
     def soups(self) -> list[str]:
         """The seed soups' names."""
-        names = self.systems["system"].unique()
-        return sorted(name for name in names if name.startswith(f"{SEED_SOUP}_"))
+        return sorted(name for name in self.systems["system"].unique() if system(name).name == SEED_SOUP)
 
     @cached_property
     def _tables(self) -> dict[tuple[str, str], pd.DataFrame]:
@@ -73,7 +71,7 @@ class Results:
         """Return a baseline's mean rows, indexed by target."""
         return self.of_experiment("", name).reindex(self.targets)
 
-    def of_experiment(self, experiment: str, system: str = "merge") -> pd.DataFrame:
+    def of_experiment(self, experiment: str, system: str = MERGE) -> pd.DataFrame:
         """Return the mean rows of a merge, or of a baseline among its sources, indexed by target."""
         return self._tables.get((experiment, system), self.mean.iloc[:0].set_index("target"))
 
@@ -97,7 +95,7 @@ class Results:
     def chosen_and_fair(self) -> tuple[pd.Series, pd.Series]:
         """Per target the accuracy of the merge and of the single source, both chosen on validation data."""
         chosen = {t: self.of_experiment(self.chosen[t]).loc[t, "accuracy"] for t in self.targets if t in self.chosen}
-        fair = self.baseline("best_zero_shot_val")["accuracy"]
+        fair = self.baseline(BEST_SINGLE)["accuracy"]
         return pd.Series(chosen), fair.reindex(list(chosen))
 
     def chosen_with(self, tier: str) -> dict[str, str]:
@@ -107,7 +105,7 @@ class Results:
 
     def chosen_among(self, experiments: Sequence[str]) -> dict[str, str]:
         """Return, per target, which of some experiments is best on its validation data; ties go to the first."""
-        merges = self.mean[(self.mean["system"] == "merge") & self.mean["experiment"].isin(experiments)]
+        merges = self.mean[(self.mean["system"] == MERGE) & self.mean["experiment"].isin(experiments)]
         order = {name: i for i, name in enumerate(self.experiments)}
         ranked = merges.assign(order=merges["experiment"].map(order)).sort_values(
             ["accuracy_validation", "order"], ascending=[False, True]

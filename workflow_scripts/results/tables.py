@@ -8,15 +8,23 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.results.run_results import Results
-from workflow_scripts.selection.trainings import FEW_SHOTS, JOINT_ALL, JOINTS
+from workflow_scripts.selection.systems import (
+    BEST_SINGLE,
+    BEST_SINGLE_ORACLE,
+    BEST_SOURCE_ORACLE,
+    ENSEMBLE,
+    JOINT,
+    JOINT_ALL,
+    MEAN_SINGLE,
+    MEAN_SOURCE,
+    MERGE,
+    SELF,
+    asked_by,
+    baselines,
+    column,
+)
 
-BASELINES = (
-    "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "english", "average_all", *FEW_SHOTS
-)  # fmt: skip
-ENSEMBLES = tuple(f"ensemble_{name}" for name in ("soft", "weighted_soft", "majority", "weighted_majority", "logits"))
-SOURCE_BASELINES = ("source_mean", "best_source", "best_source_val", "top1", "shrunk_top1", *JOINTS, *ENSEMBLES)
-BESIDE_JOINT = ("merge", "ensemble_weighted_soft", *JOINTS)
-ORACLES = ("best_zero_shot", "best_source")
+BESIDE_JOINT = (MERGE, ENSEMBLE, *asked_by(JOINT))
 SELECTION = (
     "similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "target_similarity",
     "compatibility",
@@ -33,29 +41,23 @@ def cross_lingual_summary(results: Results) -> pd.DataFrame:
     for target in results.targets:
         row: dict[str, Any] = {"target": target}
         row |= {k: results.languages[target][k] for k in ("language", *GROUPS)}
-        own = results.baseline("self").loc[target]
-        row |= {"n": int(own["n"]), "clusters": int(own["clusters"])}
-        for name in (*BASELINES, *results.soups):
-            row |= _with_interval(label(name), results.baseline(name), target)
+        row |= {key: int(results.baseline(SELF).loc[target, key]) for key in ("n", "clusters")}
+        for name in (*(s.name for s in baselines("target")), *results.soups):
+            row |= _with_interval(column(name), results.baseline(name), target)
         row["chosen_on_validation"] = results.chosen.get(target, "")
         row |= _with_interval("chosen_merge", results.of_experiment(row["chosen_on_validation"]), target)
-        row["zs_self_ratio"] = row["best_zero_shot_oracle"] / row["self"] if row["self"] else float("nan")
+        row["zs_self_ratio"] = row[column(BEST_SINGLE_ORACLE)] / row[SELF] if row[SELF] else float("nan")
         for name in results.experiments:
             row |= _with_interval(name, results.of_experiment(name), target)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def label(baseline: str) -> str:
-    """Return a baseline's column name; oracles are marked as such."""
-    return f"{baseline}_oracle" if baseline in ORACLES else baseline
-
-
 def _with_interval(name: str, rows: pd.DataFrame, target: str) -> dict[str, float]:
     if target not in rows.index or pd.isna(rows.loc[target, "accuracy"]):
         return {name: float("nan"), f"{name}_low": float("nan"), f"{name}_high": float("nan")}
-    found = rows.loc[target]
-    return {name: found["accuracy"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
+    accuracy, low, high = rows.loc[target, ["accuracy", "low", "high"]]
+    return {name: accuracy, f"{name}_low": low, f"{name}_high": high}
 
 
 def merge_details(results: Results) -> pd.DataFrame:
@@ -70,7 +72,7 @@ def merge_details(results: Results) -> pd.DataFrame:
 def _detail(entry: dict[str, Any], systems: pd.DataFrame, results: Results) -> dict[str, Any]:
     target, seed, name = entry["target"], entry["seed"], entry["experiment"]
     settings = results.experiments[name]
-    merged = systems.loc[(target, seed, name, "merge")]
+    merged = systems.loc[(target, seed, name, MERGE)]
     accuracy = float(merged["accuracy"])
     row: dict[str, Any] = {
         "experiment": name, "target": target, "seed": seed, "method": settings["method"],
@@ -86,13 +88,13 @@ def _detail(entry: dict[str, Any], systems: pd.DataFrame, results: Results) -> d
         "accuracy_validation": float(merged["accuracy_validation"]), "macro_f1": float(merged["macro_f1"]),
         "nll": float(merged["nll"]), "ece": float(merged["ece"]),
     }  # fmt: skip
-    baselines = {b: _accuracy(systems, (target, seed, "", b)) for b in (*BASELINES, *results.soups)}
-    baselines |= {b: _accuracy(systems, (target, seed, name, b)) for b in SOURCE_BASELINES}
-    row |= {label(b): value for b, value in baselines.items()}
-    row["effect_best"] = accuracy - baselines["best_source"]
-    row["effect_mean"] = accuracy - baselines["source_mean"]
-    row["vs_best_zero_shot_oracle"] = accuracy - baselines["best_zero_shot"]
-    row["vs_best_zero_shot_val"] = accuracy - baselines["best_zero_shot_val"]
+    places = dict.fromkeys((*(s.name for s in baselines("target")), *results.soups), "")
+    places |= {s.name: name for s in baselines("experiment")}
+    beside = {b: _accuracy(systems, (target, seed, place, b)) for b, place in places.items()}
+    row |= {column(b): value for b, value in beside.items()}
+    row["effect_best"] = accuracy - beside[BEST_SOURCE_ORACLE]
+    row["effect_mean"] = accuracy - beside[MEAN_SOURCE]
+    row |= {f"vs_{column(b)}": accuracy - beside[b] for b in (BEST_SINGLE_ORACLE, BEST_SINGLE)}
     row["warnings"] = ";".join(entry["warnings"])
     return row
 
@@ -133,7 +135,7 @@ def experiment_overview(results: Results, details: pd.DataFrame) -> pd.DataFrame
                 "accuracy": own["accuracy"].mean(),
                 "effect_best": own["effect_best"].mean(),
                 "effect_mean": own["effect_mean"].mean(),
-                "vs_ensemble": (own["accuracy"] - own["ensemble_weighted_soft"]).mean(),
+                "vs_ensemble": (own["accuracy"] - own[ENSEMBLE]).mean(),
                 "vs_best_zero_shot_val": own["vs_best_zero_shot_val"].mean(),
                 "vs_best_zero_shot_oracle": own["vs_best_zero_shot_oracle"].mean(),
                 "improved_val": int((own["vs_best_zero_shot_val"] > 0).sum()),
@@ -149,7 +151,7 @@ def group_breakdown(results: Results, details: pd.DataFrame, group: str) -> pd.D
     """Return mean accuracies and effects by a column of the locale table, targets weighing the same."""
     per_target = details.groupby("target").mean(numeric_only=True)
     per_target["group"] = [results.languages[t][group] for t in per_target.index]
-    columns = ["self", "best_zero_shot_val", "mean_zero_shot", "accuracy", "effect_best", "vs_best_zero_shot_val"]
+    columns = [SELF, BEST_SINGLE, MEAN_SINGLE, "accuracy", "effect_best", "vs_best_zero_shot_val"]
     table = per_target.groupby("group")[columns].mean()
     table.insert(0, "targets", per_target.groupby("group").size())
     return table.reset_index()

@@ -1,28 +1,46 @@
-"""The evaluation of one target: which scores lie where."""
+"""Every system of one target: the baselines and the merges, one table row each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.evaluation.packs import Scores, read_pack
-from workflow_scripts.results.systems import (
-    Row,
-    System,
-    TargetData,
-    baselines,
-    mean_over_seeds,
-    merge_systems,
-    scored,
-    table_row,
-)
-from workflow_scripts.selection.baselines import SHRUNK_TOP1, shrunk_name
+from workflow_scripts.evaluation.packs import read_pack
+from workflow_scripts.results.computations import COMPUTATIONS, Models, Reached, TargetData, of_scores
 from workflow_scripts.selection.plan import entry_key
-from workflow_scripts.selection.trainings import FEW_SHOTS, JOINTS, joint_name
+from workflow_scripts.selection.systems import MERGE, Made, Scope, baselines, name_beside
+from workflow_scripts.selection.trainings import trainings_of
 
+Row = dict[str, Any]
+QUALITIES = ("accuracy_validation", "macro_f1", "nll", "ece")
 NOT_JUDGED = float("nan")  # validation accuracy of a model that nothing is chosen by
+
+
+@dataclass(frozen=True)
+class System:
+    """One system on one target with one seed.
+
+    Attributes
+    ----------
+    name, tier : str
+        What it is (``merge`` or a baseline) and the supervision that it needs.
+    experiment : str
+        Empty for the baselines that no experiment shapes.
+    correct : ndarray of float64, shape (n,)
+        Correctness per item; of a mean over models, its mean.
+    facts : dict
+        Further columns.
+    """
+
+    name: str
+    tier: str
+    experiment: str
+    correct: np.ndarray
+    facts: Row = field(default_factory=dict)
 
 
 def target_systems(
@@ -36,49 +54,93 @@ def target_systems(
         ``rows``: packs in the order of locales × seeds; ``validation_matrices``, ``merges`` and
         ``merges_validation``: one file per seed; ``trained`` likewise, if there are trained baselines.
     settings : mapping
-        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments``, ``baselines`` (names of merges) and
-        ``few_shot``: is it among the baselines.
+        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` and ``baselines`` (names of merges).
     plan : mapping
         The plan's entries.
     table : DataFrame
         The target's test examples.
     """
-    target = settings["target"]
-    cells = [(locale, seed) for locale in settings["locales"] for seed in settings["seeds"]]
-    row_packs = dict(zip(cells, inputs["rows"], strict=True))
-    for i, seed in enumerate(settings["seeds"]):
-        models = {locale: read_pack(row_packs[locale, seed], target) for locale in settings["locales"]}
-        validation = read_matrix(inputs["validation_matrices"][i])[target].to_dict()
+    target, locales, seeds = (settings[key] for key in ("target", "locales", "seeds"))
+    rows = iter(inputs["rows"])
+    packs = {locale: {seed: next(rows) for seed in seeds} for locale in locales}
+    trained = inputs.get("trained") or [""] * len(seeds)
+    files = map(Stored, inputs["merges"], inputs["merges_validation"], trained, inputs["validation_matrices"])
+    trainings = dict.fromkeys(row.asked for row in baselines("target") if row.made == "training")
+    for seed, stored in zip(seeds, files, strict=True):
+        models = {locale: read_pack(packs[locale][seed], target) for locale in locales}
+        validation = read_matrix(stored.validation_matrix)[target].to_dict()
         data = TargetData(target, seed, table, models, validation, settings["pivot"])
-        yield from ((seed, system) for system in baselines(data))
-        for name in settings["experiments"]:
-            entry = plan[entry_key(name, target, seed)]
-            yield from ((seed, system) for system in merge_systems(data, entry, *_merged(inputs, i, name)))
-            if entry.get("shrunk_top1"):
-                shrunk = _merged(inputs, i, shrunk_name(name))
-                yield seed, scored(data, SHRUNK_TOP1, entry["selection_tier"], *shrunk, name)
-            if entry.get("joint"):
-                for joint in JOINTS:
-                    scores = read_pack(inputs["trained"][i], joint_name(joint, name))
-                    yield seed, scored(data, joint, entry["selection_tier"], scores, NOT_JUDGED, name)
-        for name in settings["baselines"]:
-            if (key := entry_key(name, target, seed)) in plan:
-                yield seed, scored(data, name, plan[key]["tier"], *_merged(inputs, i, name))
-        for name in FEW_SHOTS if settings["few_shot"] else ():
-            scores = read_pack(inputs["trained"][i], name)
-            yield seed, scored(data, name, "labelled validation", scores, NOT_JUDGED)
+        systems = [_computed("target", data.others(), {})]
+        systems += [_of_experiment(data, plan[entry_key(n, target, seed)], stored) for n in settings["experiments"]]
+        planned = (plan.get(entry_key(name, target, seed)) for name in (*settings["baselines"], *trainings))
+        systems += [_planned(data, entry, stored) for entry in planned if entry is not None]
+        yield from ((seed, each) for group in systems for each in group)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The files of one seed: scores of a target's merges and trainings, and the models' validation accuracies."""
+
+    merges: str
+    merges_validation: str
+    trained: str
+    validation_matrix: str
+
+    def reached(self, made: Made, name: str, labels: np.ndarray) -> Reached:
+        """Return what a merge or a training reaches."""
+        if made == "training":
+            return of_scores(read_pack(self.trained, name), labels, NOT_JUDGED)
+        validation = read_pack(self.merges_validation, name).accuracy
+        return of_scores(read_pack(self.merges, name), labels, validation)
+
+
+def _of_experiment(data: TargetData, entry: Mapping[str, Any], stored: Stored) -> Iterator[System]:
+    """Yield a merge and the baselines among its own sources."""
+    name = entry["experiment"]
+    yield System(MERGE, entry["tier"], name, *stored.reached("merge", name, data.labels))
+    yield from _computed("experiment", data.sources(entry), entry)
+    for row in baselines("experiment"):
+        if row.made != "logits" and entry.get(row.asked):
+            reached = stored.reached(row.made, name_beside(row.name, name), data.labels)
+            yield System(row.name, row.tier_beside(entry), name, *reached)
+
+
+def _computed(scope: Scope, models: Models, entry: Mapping[str, Any]) -> Iterator[System]:
+    """Yield the systems that are arithmetic on the models' logits, those that can be formed."""
+    for row in baselines(scope):
+        if row.made == "logits" and (reached := COMPUTATIONS[row.name](models)) is not None:
+            yield System(row.name, row.tier_beside(entry), entry.get("experiment", ""), *reached)
+
+
+def _planned(data: TargetData, entry: Mapping[str, Any], stored: Stored) -> Iterator[System]:
+    """Yield the baselines of the target that an entry of the plan is: a merge, or trainings."""
+    made: Made = "training" if entry.get("trained") else "merge"
+    for name in trainings_of(entry) if made == "training" else [entry["experiment"]]:
+        yield System(name, entry["tier"], "", *stored.reached(made, name, data.labels))
 
 
 def table_rows(target: str, systems: Iterable[tuple[int, System]], clusters: np.ndarray) -> Iterator[Row]:
     """Yield the table rows of a target's systems (with their seeds), then those of their means over seeds."""
-    found: dict[tuple[str, str], list[System]] = {}
+    of_seeds: dict[tuple[str, str], list[System]] = {}
     for seed, system in systems:
-        found.setdefault((system.experiment, system.name), []).append(system)
+        of_seeds.setdefault((system.experiment, system.name), []).append(system)
         yield table_row(target, seed, system, clusters)
-    for group in found.values():
+    for group in of_seeds.values():
         yield table_row(target, "mean", mean_over_seeds(group), clusters)
 
 
-def _merged(inputs: Mapping[str, Any], seed: int, name: str) -> tuple[Scores, float]:
-    """Return a merge's test scores and its validation accuracy; `seed` is the seed's position."""
-    return read_pack(inputs["merges"][seed], name), read_pack(inputs["merges_validation"][seed], name).accuracy
+def table_row(target: str, seed: int | str, system: System, clusters: np.ndarray) -> Row:
+    """Return a system's table row: accuracy with n, clusters and interval, then its facts."""
+    accuracy = asdict(clustered_accuracy(system.correct, clusters))
+    head = {"target": target, "experiment": system.experiment, "system": system.name, "tier": system.tier}
+    return {**head, "seed": seed, "accuracy": accuracy.pop("value"), **accuracy, **system.facts}
+
+
+def mean_over_seeds(systems: Sequence[System]) -> System:
+    """Return one system's mean over seeds; its item is the mean correctness, its quality the mean quality."""
+    first = systems[0]
+    facts: Row = {k: float(np.mean([s.facts[k] for s in systems])) for k in QUALITIES if k in first.facts}
+    if models := dict.fromkeys(str(s.facts["model"]) for s in systems if "model" in s.facts):
+        facts["model"] = "/".join(models)
+    correct = np.mean([s.correct for s in systems], axis=0)
+    return System(first.name, first.tier, first.experiment, correct, facts)

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-AVERAGE_ALL = "average_all"
-SEED_SOUP = "seed_soup"
-SHRUNK_TOP1 = "shrunk_top1"
+from workflow_scripts.selection.systems import AVERAGE_ALL, SEED_SOUP, sized_name
 
 Accuracies = Mapping[int, Mapping[str, Mapping[str, float]]]  # seed → model → evaluation locale → accuracy
 
@@ -25,18 +23,8 @@ def baseline_names(wanted: Sequence[str], seeds: Sequence[int], sizes: Sequence[
     """
     names = [AVERAGE_ALL] if AVERAGE_ALL in wanted else []
     if SEED_SOUP in wanted:
-        names += sorted({soup_name(min(k, len(seeds))) for k in sizes if min(k, len(seeds)) > 1})
+        names += sorted({sized_name(SEED_SOUP, min(k, len(seeds))) for k in sizes if min(k, len(seeds)) > 1})
     return names
-
-
-def soup_name(size: int) -> str:
-    """Return the name of the soup of so many seeds."""
-    return f"{SEED_SOUP}_k{size}"
-
-
-def shrunk_name(merge: str) -> str:
-    """Return the name of the baseline that is a merge's first source, shrunk to the length of the merge."""
-    return f"{SHRUNK_TOP1} of {merge}"
 
 
 def baseline_entries(
@@ -64,7 +52,7 @@ def baseline_entries(
                     yield _entry(name, target, seed, [(source, seed) for source in others], "none")
             else:
                 best = min(others, key=lambda s: (-fmean(validation[i][s][target] for i in seeds), s))
-                size = next(k for k in range(2, len(seeds) + 1) if soup_name(k) == name)
+                size = next(k for k in range(2, len(seeds) + 1) if sized_name(SEED_SOUP, k) == name)
                 yield _entry(name, target, seeds[0], [(best, i) for i in seeds[:size]], "labelled validation")
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.signatures import plugin_function
-from workflow_scripts.selection.baselines import SHRUNK_TOP1
 from workflow_scripts.selection.question import Choice, Question
 from workflow_scripts.selection.ranking import proportional
+from workflow_scripts.selection.systems import SHRUNK_TOP1, TIERS
 
-TIERS = ("none", "unlabelled", "labelled validation", "labelled training")
 Experiments = Mapping[str, Mapping[str, Any]]
 Cosines = Mapping[str, Mapping[str, float]]
 Similarities = Mapping[tuple[str, int], Mapping[str, Mapping[str, float]]]  # target → source → similarity

@@ -8,9 +8,7 @@ the training data of a merge's sources together, with as many steps as one sourc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-FEW_SHOT, FEW_SHOT_BASE = "few_shot", "few_shot_base"
-JOINT_ONE, JOINT_ALL = "joint_one", "joint_all"
-FEW_SHOTS, JOINTS = (FEW_SHOT, FEW_SHOT_BASE), (JOINT_ONE, JOINT_ALL)
+from workflow_scripts.selection.systems import FEW_SHOT, FEW_SHOT_BASE, JOINT_ALL, JOINT_ONE, name_beside
 
 Accuracies = Mapping[int, Mapping[str, Mapping[str, float]]]  # seed → model → evaluation locale → accuracy
 Training = dict[str, Any]
@@ -47,11 +45,6 @@ def trainings_of(entry: Mapping[str, Any]) -> dict[str, Training]:
         return {FEW_SHOT: {**data, "start": best}, FEW_SHOT_BASE: {**data, "start": None}}
     if entry.get("joint"):
         data = {"locales": sorted(s["locale"] for s in entry["sources"]), "split": "train", "start": None}
-        lengths = zip(JOINTS, ("one", "all"), strict=True)
-        return {joint_name(name, entry["experiment"]): {**data, "length": length} for name, length in lengths}
+        lengths = {JOINT_ONE: "one", JOINT_ALL: "all"}
+        return {name_beside(name, entry["experiment"]): {**data, "length": length} for name, length in lengths.items()}
     return {}
-
-
-def joint_name(joint: str, experiment: str) -> str:
-    """Return the name of an experiment's joint training."""
-    return f"{joint} of {experiment}"

@@ -10,6 +10,7 @@ import pandas as pd
 from workflow_scripts.core.json_values import for_json
 from workflow_scripts.results.items import read_items
 from workflow_scripts.results.run_results import Results
+from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, ORACLE
 from workflow_scripts.statistics.across_targets import compare_across
 from workflow_scripts.statistics.best_of import BestOf, best_of
 from workflow_scripts.statistics.contrasts import (
@@ -36,7 +37,7 @@ from workflow_scripts.statistics.verdicts import (
 )
 
 Row = dict[str, Any]
-ACROSS, TARGET, ORACLE = "across targets", "target", "oracle"
+ACROSS, TARGET = "across targets", "target"
 COLUMNS = (
     "family", "tier", "contrast", "experiment", "system", "baseline", "scope", "target", "seeds", "targets", "n",
     "clusters", "effect", "low", "high", "p", "p_adjusted", "correction", "test", "mde", "family_low", "family_high",
@@ -195,7 +196,7 @@ def _best_on_test(comparisons: Comparisons, names: Sequence[str]) -> tuple[BestO
     wanted = [
         i
         for i, contrast in enumerate(comparisons.contrasts)
-        if contrast.experiment in names and contrast.baseline == "best_zero_shot_val"
+        if contrast.experiment in names and contrast.baseline == BEST_SINGLE
     ]
     found: dict[str, Differences] = {}
     for target, columns in comparisons.columns.items():
@@ -207,8 +208,8 @@ def _best_on_test(comparisons: Comparisons, names: Sequence[str]) -> tuple[BestO
 def _oracle_row(best: BestOf, found: Mapping[str, Differences]) -> Row:
     estimate, (low, high) = best.estimate, best.band
     return {
-        "family": EXPLORATORY, "tier": ORACLE, "contrast": "best merge on test − best_zero_shot_val",
-        "experiment": "chosen on test", "system": "merge", "baseline": "best_zero_shot_val", "scope": ACROSS,
+        "family": EXPLORATORY, "tier": ORACLE, "contrast": f"best merge on test − {BEST_SINGLE}",
+        "experiment": "chosen on test", "system": MERGE, "baseline": BEST_SINGLE, "scope": ACROSS,
         "seeds": next(iter(found.values())).seeds.shape[1], "targets": len(found),
         "n": sum(f.n for f in found.values()), "clusters": count_clusters(found), "effect": estimate.effect,
         "low": estimate.low, "high": estimate.high, "p": estimate.p, "test": estimate.test, "improved": best.improved,

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflow_scripts.results.run_results import Results, differing
-from workflow_scripts.selection.baselines import soup_name
-from workflow_scripts.selection.plan import TIERS
-from workflow_scripts.selection.trainings import FEW_SHOT, FEW_SHOTS, JOINTS
+from workflow_scripts.selection.systems import (
+    BEST_SINGLE,
+    FEW_SHOT,
+    MEAN_SINGLE,
+    MERGE,
+    SEED_SOUP,
+    SELF,
+    TIERS,
+    TOP1,
+    compared,
+    sized_name,
+    system,
+)
 from workflow_scripts.statistics.differences import Pair
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 CHOSEN = "chosen on validation"
-PER_TARGET = ("best_zero_shot_val", "best_source_val")
-OF_SOURCES = ("best_source_val", "top1", "ensemble_weighted_soft", "shrunk_top1", *JOINTS)
-OF_TARGET = ("best_zero_shot_val", "self", "average_all", *FEW_SHOTS)
 QUESTIONS = {  # what two experiments may differ in → the settings that belong to it
     "method": ("method", "method_parameters"),
     "similarity": ("similarity_type",),
@@ -68,15 +75,15 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
     for tier in TIERS[:2]:
         names = [name for name in results.settings["order"] if _selects_at(results, name, tier)]
         if names:
-            found.append(against_baseline(results, names[0], "top1", PRIMARY))
+            found.append(against_baseline(results, names[0], TOP1, PRIMARY))
         else:
             reason = f"no experiment with two or more sources selects and merges with supervision {tier!r}"
-            missing.append({"tier": tier, "contrast": "merge − top1", "reason": reason})
+            missing.append({"tier": tier, "contrast": f"merge − {TOP1}", "reason": reason})
     chosen = results.chosen_with("labelled validation")
     with_target = results.chosen_among([name for name, e in results.experiments.items() if e["include_target"]])
     for tier, choice, baseline, reason in (
-        ("labelled validation", chosen, "best_zero_shot_val", "every experiment needs labelled training data"),
-        ("labelled training", with_target, "self", "no experiment includes the target (include_target: true)"),
+        ("labelled validation", chosen, BEST_SINGLE, "every experiment needs labelled training data"),
+        ("labelled training", with_target, SELF, "no experiment includes the target (include_target: true)"),
     ):
         if choice:
             found.append(against_chosen(choice, baseline, tier, PRIMARY))
@@ -89,13 +96,13 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
 def exploratory_contrasts(results: Results) -> list[Contrast]:
     """Return every merge against the baselines of its target and sources, what was chosen, and pairs of merges."""
     overall, chosen = (results.chosen_with(f"labelled {data}") for data in ("training", "validation"))
-    found = [against_chosen(overall, "best_zero_shot_val", "labelled training", EXPLORATORY)]
+    found = [against_chosen(overall, BEST_SINGLE, "labelled training", EXPLORATORY)]
     if chosen and results.baseline(FEW_SHOT)["accuracy"].notna().all():
         found.append(against_chosen(chosen, FEW_SHOT, "labelled validation", EXPLORATORY))
     for name, settings in results.experiments.items():
         k, seeds = settings["num_languages"], len(results.settings["seeds"])
-        soup = soup_name(seeds if k == "all" else min(k, seeds))
-        for baseline in (*OF_SOURCES, *OF_TARGET, soup):
+        soup = sized_name(SEED_SOUP, seeds if k == "all" else min(k, seeds))
+        for baseline in (*(s.name for s in (*compared("experiment"), *compared("target"))), soup):
             contrast = against_baseline(results, name, baseline, EXPLORATORY)
             if contrast.pairs:
                 found.append(contrast)
@@ -117,9 +124,9 @@ def between_experiments(results: Results) -> list[Contrast]:
         if question is None or not common:
             continue
         merge, other = sorted(names, key=lambda n: _rank(results.experiments[n]), reverse=True)
-        pairs: dict[str, Pair] = dict.fromkeys(common, ((merge, "merge"), (other, "merge")))
+        pairs: dict[str, Pair] = dict.fromkeys(common, ((merge, MERGE), (other, MERGE)))
         tier = max((results.tiers[n][0] for n in names), key=TIERS.index)
-        found.append(Contrast(EXPLORATORY, tier, f"merge − other {question}", merge, "merge", other, pairs))
+        found.append(Contrast(EXPLORATORY, tier, f"merge − other {question}", merge, MERGE, other, pairs))
     return found
 
 
@@ -133,7 +140,7 @@ def contenders(results: Results) -> list[str]:
 
     A broken merge is never the best, but the mirror image of its differences would be what chance gives to the best.
     """
-    single = results.baseline("mean_zero_shot")["accuracy_validation"]
+    single = results.baseline(MEAN_SINGLE)["accuracy_validation"]
     return [
         name
         for name, targets in results.targets_of.items()
@@ -143,23 +150,24 @@ def contenders(results: Results) -> list[str]:
 
 def against_baseline(results: Results, experiment: str, baseline: str, family: str) -> Contrast:
     """Return an experiment's merge against a baseline, over the targets that have both."""
-    place = experiment if baseline in OF_SOURCES else ""
-    known = results.of_experiment(experiment, baseline) if place else results.baseline(baseline).dropna(how="all")
+    row = system(baseline)
+    place = experiment if row.scope == "experiment" else ""
+    scored = results.of_experiment(place, baseline).index
     pairs: dict[str, Pair] = {
-        target: ((experiment, "merge"), (place, baseline))
+        target: ((experiment, MERGE), (place, baseline))
         for target in results.targets_of[experiment]
-        if target in known.index
+        if target in scored
     }
-    each = family == EXPLORATORY and baseline in PER_TARGET
+    each = family == EXPLORATORY and row.compared == "on each target"
     tier = results.tiers[experiment][0]
-    return Contrast(family, tier, f"merge − {baseline}", experiment, "merge", baseline, pairs, each)
+    return Contrast(family, tier, f"merge − {baseline}", experiment, MERGE, baseline, pairs, each)
 
 
 def against_chosen(chosen: Mapping[str, str], baseline: str, tier: str, family: str) -> Contrast:
     """Return the merge that was chosen for each target against a baseline of the target."""
-    pairs: dict[str, Pair] = {t: ((name, "merge"), ("", baseline)) for t, name in chosen.items()}
-    merge = "IncTar" if baseline == "self" else "merge"
-    return Contrast(family, tier, f"{merge} − {baseline}", CHOSEN, "merge", baseline, pairs)
+    pairs: dict[str, Pair] = {t: ((name, MERGE), ("", baseline)) for t, name in chosen.items()}
+    merge = "IncTar" if baseline == SELF else "merge"
+    return Contrast(family, tier, f"{merge} − {baseline}", CHOSEN, MERGE, baseline, pairs)
 
 
 def _selects_at(results: Results, experiment: str, tier: str) -> bool:

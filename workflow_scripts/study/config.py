@@ -10,9 +10,11 @@ from pydantic import Discriminator, Field, field_validator, model_validator
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.config_types import Closed
+from workflow_scripts.selection.systems import ASKABLE, AVERAGE_ALL, SEED_SOUP, TIERS
 
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
-Tier = Literal["none", "unlabelled", "labelled validation", "labelled training"]
+Tier = Literal[TIERS]  # type: ignore[valid-type]
+Baseline = Literal[ASKABLE]  # type: ignore[valid-type]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -200,8 +202,8 @@ class Run(Closed):
         description="Settings of similarity measures by name. A key `measure` makes the name a variant of that "
         "measure: `GEO: {measure: URIEL, features: geo}`.",
     )
-    baselines: list[Literal["average_all", "seed_soup", "shrunk_top1", "few_shot"]] = Field(
-        default=["average_all", "seed_soup"],
+    baselines: list[Baseline] = Field(
+        default=[AVERAGE_ALL, SEED_SOUP],
         description="Baselines that cost merges: `average_all` (all other locales' models), `seed_soup` (several seeds "
         "of the best source; needs two or more seeds), `shrunk_top1` (the first source's task vector, as long as the "
         "merged one; as many forward passes as the merges themselves). And one that costs two short trainings per "

@@ -16,7 +16,8 @@ from workflow_scripts.core.validation import describe
 from workflow_scripts.languages.locales import Locale, UnknownLocaleError, get_locale
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.selection.baselines import baseline_names
-from workflow_scripts.selection.plan import TIERS, selection_tier
+from workflow_scripts.selection.plan import selection_tier
+from workflow_scripts.selection.systems import TIERS
 from workflow_scripts.study.config import Run
 from workflow_scripts.study.experiments import ExperimentSpec, expand, measure_of
 

@@ -8,6 +8,7 @@ from workflow_scripts.findings.claims.estimates import correlation, mean_over_ta
 from workflow_scripts.findings.claims.evidence import Evidence
 from workflow_scripts.findings.claims.outcome import Outcome
 from workflow_scripts.selection.ranking import ranked
+from workflow_scripts.selection.systems import BEST_SOURCE, MERGE
 from workflow_scripts.statistics.differences import Differences
 
 HALF = 0.5  # of what perfect choice could gain over chance
@@ -44,7 +45,7 @@ def no_dominant_source(evidence: Evidence) -> Outcome | None:
             spreads.setdefault(entry["target"], []).append(float(np.std(accuracies)))
     found = evidence.differences(
         {
-            t: [((n, "merge"), (n, "best_source_val")) for n in names if t in results.targets_of[n]]
+            t: [((n, MERGE), (n, BEST_SOURCE)) for n in names if t in results.targets_of[n]]
             for t in results.targets
             if t in spreads
         }

@@ -9,9 +9,10 @@ from typing import Any
 from workflow_scripts.results.items import Items, read_items
 from workflow_scripts.results.run_results import Results, differing
 from workflow_scripts.results.tables import SELECTION
+from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SOURCE, MERGE, SELF
 from workflow_scripts.statistics.differences import Differences, Pair, paired_differences
 
-SYSTEMS = frozenset({"merge", "self", "best_zero_shot_val", "best_source_val"})
+SYSTEMS = frozenset({MERGE, SELF, BEST_SINGLE, BEST_SOURCE})
 FLAT = ("average", "similarity")  # what a method that does more is compared with
 
 
@@ -43,7 +44,7 @@ class Evidence:
         Among the experiments that need labelled validation data or less.
         """
         chosen = self.results.chosen_with("labelled validation")
-        return self.differences({t: [((name, "merge"), ("", "best_zero_shot_val"))] for t, name in chosen.items()})
+        return self.differences({t: [((name, MERGE), ("", BEST_SINGLE))] for t, name in chosen.items()})
 
     def differences(self, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, Differences]:
         """Return each target's mean difference over its pairs of systems, as one column."""
@@ -86,7 +87,7 @@ class Evidence:
         wanted: dict[str, list[Pair]] = {}
         for first, second in pairs:
             for target in set(self.results.targets_of[first]) & set(self.results.targets_of[second]):
-                wanted.setdefault(target, []).append(((first, "merge"), (second, "merge")))
+                wanted.setdefault(target, []).append(((first, MERGE), (second, MERGE)))
         return self.differences({t: wanted[t] for t in self.results.targets if t in wanted})
 
     def validation(self, system: str) -> dict[str, float]:

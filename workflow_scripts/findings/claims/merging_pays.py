@@ -10,6 +10,7 @@ from scipy.stats import tukey_hsd
 from workflow_scripts.findings.claims.estimates import correlation, mean_over_targets, values
 from workflow_scripts.findings.claims.evidence import Evidence
 from workflow_scripts.findings.claims.outcome import Outcome, points
+from workflow_scripts.selection.systems import MERGE, SELF
 from workflow_scripts.statistics.one_target import compare_on_target
 from workflow_scripts.statistics.verdicts import CONTRADICTED, HOLM, LEVEL, SUPPORTED, adjusted
 
@@ -75,7 +76,7 @@ def target_included_never_wins(evidence: Evidence) -> Outcome | None:
     """
     names = [name for name, e in evidence.results.experiments.items() if e["include_target"]]
     pairs = {
-        t: [((name, "merge"), ("", "self")) for name in names if t in evidence.results.targets_of[name]]
+        t: [((name, MERGE), ("", SELF)) for name in names if t in evidence.results.targets_of[name]]
         for t in evidence.results.targets
     }
     pairs = {t: found for t, found in pairs.items() if found}

@@ -4,6 +4,7 @@ from workflow_scripts.findings.claims.estimates import rule_of_thumb
 from workflow_scripts.findings.claims.evidence import Evidence
 from workflow_scripts.findings.claims.outcome import Outcome
 from workflow_scripts.findings.older_study import STRONG_SOURCE, ZS_SELF
+from workflow_scripts.selection.systems import BEST_SINGLE, SELF
 
 HIGH_RATIO = 0.75  # the claim names 0.7 to 0.8
 
@@ -27,10 +28,10 @@ def strong_source_destructive(evidence: Evidence) -> Outcome | None:
 
 def strong_targets(evidence: Evidence) -> list[str]:
     """Return the targets whose best single model has a validation accuracy above 0.7."""
-    return [t for t, accuracy in evidence.validation("best_zero_shot_val").items() if accuracy > STRONG_SOURCE]
+    return [t for t, accuracy in evidence.validation(BEST_SINGLE).items() if accuracy > STRONG_SOURCE]
 
 
 def ratios(evidence: Evidence) -> dict[str, float]:
     """Return the validation accuracy of the best single model over that of the target's own, per target."""
-    best, own = evidence.validation("best_zero_shot_val"), evidence.validation("self")
+    best, own = evidence.validation(BEST_SINGLE), evidence.validation(SELF)
     return {t: best[t] / own[t] for t in best if own[t] > 0}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.systems import TIERS
 
 Values = dict[str, float]
 OMITTED = {"random", "nxn"}  # measures: noise; transfer itself, which has features of its own

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.systems import MEAN_SINGLE, MERGE, TIERS, offered
 
 LABELLED = ("labelled validation", "labelled training")  # tiers that may look at the target's validation accuracies
 Kind = Literal["merge", "single source"]
 Key = tuple[str, str]  # (experiment, system), as in the evaluation tables
-REFERENCE: Key = ("", "mean_zero_shot")  # how hard a target is, where targets are averaged
+REFERENCE: Key = ("", MEAN_SINGLE)  # how hard a target is, where targets are averaged
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,15 @@ def target_options(systems: pd.DataFrame, experiments: Mapping[str, Mapping[str,
     """
     rows = systems.set_index(["experiment", "system"])
     without = [name for name, settings in experiments.items() if not settings["include_target"]]
-    singles: list[Key] = [("", "best_zero_shot_val"), ("", "english"), *((name, "top1") for name in without)]
-    merges: list[Key] = [(name, "merge") for name in without]
+    singles: list[Key] = [("", system) for system in offered("target")]
+    singles += [(name, system) for name in without for system in offered("experiment")]
+    merges: list[Key] = [(name, MERGE) for name in without]
     hardness = rows.loc[REFERENCE, "accuracy_validation"]
     found = []
     for key in [*singles, *merges]:
         if key in rows.index:
             row = rows.loc[key]
-            merged = key[1] == "merge"
+            merged = key[1] == MERGE
             validation = float(row["accuracy_validation"])
             found.append(
                 Option(

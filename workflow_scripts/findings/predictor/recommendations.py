@@ -9,7 +9,7 @@ import pandas as pd
 from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.findings.predictor.evidence import Evidence
 from workflow_scripts.findings.predictor.options import LABELLED, Choice, Option, choose
-from workflow_scripts.selection.trainings import FEW_SHOT
+from workflow_scripts.selection.systems import FEW_SHOT, SELF
 from workflow_scripts.statistics.differences import paired_differences
 from workflow_scripts.statistics.one_target import cluster_interval
 from workflow_scripts.statistics.verdicts import SEEDS
@@ -59,7 +59,7 @@ def _row(choice: Choice, target: str, tier: str, evidence: Evidence) -> dict[str
     upper = _upper_on_validation(evidence, target, chosen)
     hopeless = tier in LABELLED and upper < bar
     difference = _difference(evidence, target, chosen, other) if other else None
-    own = float(evidence.results.baseline("self").loc[target, "accuracy"])
+    own = float(evidence.results.baseline(SELF).loc[target, "accuracy"])
     return {
         "target": target,
         "language": evidence.results.languages[target]["language"],

@@ -7,7 +7,7 @@ from workflow_scripts.findings.predictor.evidence import Evidence
 from workflow_scripts.findings.predictor.recommendations import FINE_TUNE_BELOW
 from workflow_scripts.findings.predictor.regret import HALVINGS
 from workflow_scripts.findings.predictor.tiers import ENOUGH, predict_tier
-from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.systems import TIERS
 from workflow_scripts.statistics.verdicts import SEEDS
 
 DEFINITIONS = {

@@ -18,7 +18,7 @@ from workflow_scripts.report.html.text import (
     points_interval,
     target_link,
 )
-from workflow_scripts.selection.trainings import FEW_SHOT
+from workflow_scripts.selection.systems import FEW_SHOT
 from workflow_scripts.statistics.contrasts import CHOSEN
 
 PRIMARY_TIER = "labelled validation"

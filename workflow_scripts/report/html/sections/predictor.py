@@ -21,7 +21,7 @@ from workflow_scripts.report.html.blocks import (
 )
 from workflow_scripts.report.html.run_data import RunData
 from workflow_scripts.report.html.text import number, p_value, percent, plural, points, points_interval
-from workflow_scripts.selection.plan import TIERS
+from workflow_scripts.selection.systems import TIERS
 
 Part = dict[str, Any]
 START = "labelled validation"
