@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from workflow_scripts.core import atomic
 from workflow_scripts.core.atomic import atomic_path, link_or_copy, remove, write_json, write_text
-from workflow_scripts.core.digests import digest_of, digest_of_files, read_digest, verify, write_digest
+from workflow_scripts.core.digests import derive_seed, digest_of, digest_of_files, read_digest, verify, write_digest
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.seeds import derive_seed
 
 
 def names(folder):

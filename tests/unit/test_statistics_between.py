@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.core.json_values import for_json
+from workflow_scripts.core.atomic import for_json
 from workflow_scripts.findings.predictor.regret import means_over_targets
 from workflow_scripts.statistics.contrasts import between_experiments
 from workflow_scripts.statistics.resampling import studentised

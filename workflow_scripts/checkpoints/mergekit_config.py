@@ -8,9 +8,8 @@ from typing import Annotated, Any, TypeVar, cast
 import yaml
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 
-from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.validation import describe
+from workflow_scripts.core.validation import Closed, describe
 from workflow_scripts.merging.pieces import Layout
 
 ABSENT = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import uuid
@@ -61,6 +62,18 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically: sorted keys, indented, NaN refused."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def for_json(value: Any) -> Any:
+    """Return the same with null for numbers that JSON has no word for: missing, not defined or infinite ones."""
+    if isinstance(value, dict):
+        return {k: for_json(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [for_json(v) for v in value]
+    import pandas as pd
+
+    missing = value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
+    return None if missing else value
 
 
 def read_json(path: str | Path) -> Any:

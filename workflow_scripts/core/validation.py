@@ -1,10 +1,16 @@
-"""Validation errors as sentences: where, what, and the nearest correct spelling."""
+"""Config models, and their validation errors as sentences: where, what, and the nearest correct spelling."""
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workflow_scripts.core.errors import did_you_mean
+
+
+class Closed(BaseModel):
+    """A model that refuses unknown keys and cannot be changed once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def describe(error: ValidationError, model: type[BaseModel] | None = None) -> str:

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
-from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.digests import digest_of, verify
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.validation import Closed
 
 if TYPE_CHECKING:
     from datasets import Dataset  # most jobs read tables only, and need not load it

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.gpus import has_bfloat16
-from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.cells import FLOAT32
 from workflow_scripts.evaluation.scoring import Scorer
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector

@@ -8,9 +8,8 @@ from typing import Any
 
 from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.costs import Stopwatch
-from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.digests import derive_seed, read_digest
 from workflow_scripts.core.lookup import Entry
-from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.models.train_job import FILES, store, trained_digest

@@ -10,8 +10,8 @@ import torch
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.models.checkpoints import State, TaskVector, Vocabulary, load_task_vector
 from workflow_scripts.models.tokens import compact_model

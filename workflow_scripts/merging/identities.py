@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from workflow_scripts.core.digests import digest_of, read_digest
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed, digest_of, read_digest
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.selection.systems import SHRUNK_TOP1, name_beside
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.signatures import plugin_function
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.models.checkpoints import (

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.core.atomic import remove, write_json
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import warn
-from workflow_scripts.core.seeds import derive_seed
 from workflow_scripts.models.collapse import TrainingFailed, check_learned
 from workflow_scripts.models.together import finetune_on_gpus
 from workflow_scripts.models.training import Trained

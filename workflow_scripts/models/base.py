@@ -11,9 +11,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
-from workflow_scripts.core.seeds import derive_seed
 
 ENCODER_FORMAT = 1  # raise it when a built-in encoder's folder changes
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from workflow_scripts.core.atomic import remove, write_json
 from workflow_scripts.core.costs import Stopwatch
-from workflow_scripts.core.digests import read_digest, write_digest
+from workflow_scripts.core.digests import derive_seed, read_digest, write_digest
 from workflow_scripts.core.lookup import Entry
-from workflow_scripts.core.seeds import derive_seed
 
 if TYPE_CHECKING:
     from workflow_scripts.models.training import Trained

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from workflow_scripts.core.config_types import Closed
+from workflow_scripts.core.validation import Closed
 
 FILE = Path(__file__).with_name("rates.yaml")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.core.json_values import for_json
+from workflow_scripts.core.atomic import for_json
 from workflow_scripts.results.items import read_items
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, ORACLE

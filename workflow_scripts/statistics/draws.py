@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 
 DRAWS = 10_000
 CHUNK = 1_000  # draws that are held at a time

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Discriminator, Field, field_validator, model_validator
 
 from workflow_scripts.core import registry
-from workflow_scripts.core.config_types import Closed
+from workflow_scripts.core.validation import Closed
 from workflow_scripts.selection.systems import ASKABLE, AVERAGE_ALL, SEED_SOUP, TIERS
 
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]

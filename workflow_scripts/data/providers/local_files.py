@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from workflow_scripts.core.config_types import Closed
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.validation import Closed
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm, permutation_test, rankdata, ttest_ind
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.findings.claims.outcome import Outcome, excludes_zero, points, speaks
 from workflow_scripts.statistics.across_targets import compare_across
 from workflow_scripts.statistics.differences import Differences

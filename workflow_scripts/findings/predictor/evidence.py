@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.findings.predictor.features import OMITTED, Known, feature_table
 from workflow_scripts.findings.predictor.options import Key, Option, target_options
 from workflow_scripts.findings.predictor.regret import halves

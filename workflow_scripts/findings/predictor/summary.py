@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workflow_scripts.core.json_values import for_json
+from workflow_scripts.core.atomic import for_json
 from workflow_scripts.findings.predictor.evidence import Evidence
 from workflow_scripts.findings.predictor.recommendations import FINE_TUNE_BELOW
 from workflow_scripts.findings.predictor.regret import HALVINGS

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import GradientBoostingRegressor
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.findings.predictor.evidence import Evidence
 from workflow_scripts.findings.predictor.options import Choice, Option, choose, within
 from workflow_scripts.findings.predictor.policies import policies

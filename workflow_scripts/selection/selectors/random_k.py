@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.selection.question import Choice, Question
 from workflow_scripts.selection.ranking import proportional
 

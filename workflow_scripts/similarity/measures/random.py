@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.similarity.context import MeasureContext
 
 SUPERVISION = "none"

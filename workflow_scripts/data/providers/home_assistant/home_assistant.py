@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from workflow_scripts.core.config_types import Closed
-from workflow_scripts.core.digests import digest_of
+from workflow_scripts.core.digests import derive_seed, digest_of
 from workflow_scripts.core.errors import XlmergeError, did_you_mean, unknown
-from workflow_scripts.core.seeds import derive_seed
+from workflow_scripts.core.validation import Closed
 
 if TYPE_CHECKING:
     from datasets import Dataset
