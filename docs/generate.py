@@ -11,6 +11,8 @@ from pydantic_core import PydanticUndefined
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.signatures import limits, parameter_model, plugin_function, summary
+from workflow_scripts.selection.systems import OF_MERGE, OF_SELECTION
+from workflow_scripts.selection.systems import SYSTEMS as SYSTEM_ROWS
 from workflow_scripts.study import config
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -28,6 +30,12 @@ MEASURES = """Values of the key `similarity_type`, in upper or lower case; param
 top level. There, a name of your own with a key `measure` makes a variant: `GEO: {measure: URIEL, features: geo}`."""
 SELECTORS = """Values of the key `selector`; parameters stand beside it, under `fixed:` or `sweep:`. A selector turns
 the target's row of a similarity matrix into sources and weights."""
+SYSTEMS = """Everything that is scored on a target, by its column in the [tables](tables.md). *Supervision* is what
+has to be known of the target: `none`, `unlabelled` text, `labelled validation` data, `labelled training` data (its
+own model); *oracle* marks what was chosen on the test data: a bound, never an option."""
+SCOPES = {"target": "Once per target", "experiment": "Beside each merge, of its sources"}
+MADE = {"logits": "nothing more: from scores", "merge": "a merge", "training": "a training"}
+TIERS = {OF_MERGE: "that of the merge", OF_SELECTION: "that of its selection"}
 SECTIONS = (
     ("Top level", config.Run),
     ("`base:`", config.Base),
@@ -47,6 +55,7 @@ def pages() -> dict[str, str]:
         "methods.md": _plugins("Merge methods", "merge method", METHODS),
         "measures.md": _plugins("Similarity measures", "similarity measure", MEASURES),
         "selectors.md": _plugins("Selectors", "selector", SELECTORS),
+        "systems.md": _systems(),
         "config.schema.json": json.dumps(config.Run.model_json_schema(), indent=1, ensure_ascii=False) + "\n",
     }
 
@@ -63,6 +72,18 @@ def _config() -> str:
 def _plugins(title: str, kind: str, text: str) -> str:
     source = f"`{registry.PACKAGES[kind].replace('.', '/')}/`"
     return _page(title, source, text, [_plugin(kind, name) for name in registry.names(kind)])
+
+
+def _systems() -> str:
+    sections = []
+    for scope, heading in SCOPES.items():
+        lines = [f"## {heading}\n", "| column | system | supervision | costs | in a run |", "|:--|:--|:--|:--|:--|"]
+        for row in (row for row in SYSTEM_ROWS if row.scope == scope):
+            column = f"{row.column}_k…" if row.sized else row.column
+            asked = f"on request: `{row.asked}`" if row.asked else "always"
+            lines.append(f"| `{column}` | {row.title} | {TIERS.get(row.tier, row.tier)} | {MADE[row.made]} | {asked} |")
+        sections.append("\n".join(lines) + "\n")
+    return _page("Systems", "`workflow_scripts/selection/systems.py`", SYSTEMS, sections)
 
 
 def _page(title: str, source: str, text: str, sections: list[str]) -> str:
