@@ -10,24 +10,37 @@ FIGURES = [
 SIDECARS = LOOKED_UP + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
 
 
-rule report_tables:
+rule write_report:
     input:
         **RESULTS,
         seed_matrices=expand(P.seed_matrix_test, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         predictor=P.predictor,
         recommendations=P.recommendations,
-        sidecars=ancient(SIDECARS),
         comparisons=rules.analyse.output.comparisons,
         comparison_facts=rules.analyse.output.comparison_facts,
         claims=rules.analyse.output.claims,
+        tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
+        table_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
+        rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),
+        row_digests=expand(P.row_digest, locale=LOCALES, seed=SEEDS),
+        merges=ancient(expand(P.merge_test, target=TARGETS, seed=SEEDS)),
+        merge_digests=expand(P.merge_digest, target=TARGETS, seed=SEEDS),
+        models=ancient(expand(P.model, locale=LOCALES, seed=SEEDS)),
+        sidecars=ancient(SIDECARS),
     output:
-        summary=f"{P.report}/cross_lingual_summary.csv",
+        targets=f"{P.report}/cross_lingual_summary.csv",
         details=f"{P.report}/merge_details.csv",
         diagnostics=f"{P.report}/selection_diagnostics.csv",
         markdown=f"{P.report}/report.md",
+        terminal=f"{P.report}/summary.txt",
+        html=report(
+            f"{P.report}/report.html",
+            caption=f"{SCRIPTS}/report/captions/report.rst",
+            category="Report",
+        ),
     log:
-        log_path("report", "tables"),
+        log_path("report", "report"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -62,44 +75,6 @@ rule figures:
         code=fingerprint("jobs.draw_figures", *(f"report.figures.{f}" for f in FIGURES)),
     script:
         f"{SCRIPTS}/jobs/draw_figures.py"
-
-
-rule html_report:
-    input:
-        **RESULTS,
-        comparisons=rules.analyse.output.comparisons,
-        claims=rules.analyse.output.claims,
-        predictor=P.predictor,
-        recommendations=P.recommendations,
-        details=rules.report_tables.output.details,
-        diagnostics=rules.report_tables.output.diagnostics,
-        similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
-        tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
-        table_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
-        rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),
-        row_digests=expand(P.row_digest, locale=LOCALES, seed=SEEDS),
-        merges=ancient(expand(P.merge_test, target=TARGETS, seed=SEEDS)),
-        merge_digests=expand(P.merge_digest, target=TARGETS, seed=SEEDS),
-        models=ancient(expand(P.model, locale=LOCALES, seed=SEEDS)),
-        sidecars=ancient(SIDECARS),
-    output:
-        html=report(
-            f"{P.report}/report.html",
-            caption=f"{SCRIPTS}/report/captions/report.rst",
-            category="Report",
-        ),
-        summary=f"{P.report}/summary.txt",
-    log:
-        log_path("html_report", "report"),
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        settings=stable({**REPORT_SETTINGS, "measures": list(S.measures)}),
-        code=fingerprint("jobs.write_html"),
-        template=template_digest("html"),
-    script:
-        f"{SCRIPTS}/jobs/write_html.py"
 
 
 rule database:
@@ -160,7 +135,6 @@ rule report:
     input:
         rules.reference_comparison.output if REFERENCE else [],
         P.database,
-        rules.report_tables.output,
-        rules.html_report.output,
+        rules.write_report.output,
         rules.figures.output,
     localrule: True

@@ -6,9 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.unit.html_run import run_data
-from tests.unit.test_html_report import full_run
-from workflow_scripts.report.summary import terminal_summary
 from workflow_scripts.study.progress import (
     StageProgress,
     baselines,
@@ -49,7 +46,7 @@ def test_a_stage_is_told_once_when_its_last_job_is_done() -> None:
     for job, expected in enumerate([[], [], ["✓ 3 merges"]]):
         event("job_finished", job_id=job)
         assert log.lines == expected
-    event("job_info", jobid=9, rule_name="report_tables")
+    event("job_info", jobid=9, rule_name="write_report")
     assert log.lines == ["✓ 3 merges"], "no second time, and nothing of stages that had nothing to do"
 
 
@@ -58,7 +55,7 @@ def test_a_stage_with_less_to_do_than_announced_is_told_when_the_report_starts()
     for job in range(3):
         event("job_finished", job_id=job)
     assert not log.lines
-    event("job_info", jobid=9, rule_name="report_tables")
+    event("job_info", jobid=9, rule_name="write_report")
     assert log.lines == ["✓ 3 merges"]
 
 
@@ -113,14 +110,3 @@ def test_key_numbers_are_those_of_the_files(tmp_path: Path) -> None:
     assert transfer(str(files[2])) == "mean self accuracy 85.0 %, mean zero-shot 45.0 %"
     assert selection(str(files[3])) == "2 merges planned for 2 targets"
     assert evaluation([str(files[4])]) == "merges 65.0 %, best single source chosen on validation data 50.0 %"
-
-
-def test_the_summary_is_about_a_dozen_lines() -> None:
-    lines = terminal_summary(full_run()).splitlines()
-    assert 8 <= len(lines) <= 14 and max(map(len, lines)) <= 120
-    text = "\n".join(lines)
-    assert "small: 3 targets, 2 experiments, 12 merges, 2 seeds" in text and "18 test sentences" in text
-    assert "merge − best single source: +5.0 [−2.0, +12.0] points; better for 3, worse for 0 targets" in text
-    assert "these are too few targets to tell" in text and "merge: de-DE, ar-SA, th-TH" in text
-    assert "earlier claims: 1 undecided" in text
-    assert "+5.0 points; better" in terminal_summary(run_data())

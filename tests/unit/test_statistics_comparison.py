@@ -10,8 +10,6 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
-from workflow_scripts.core.words import difference
-from workflow_scripts.report.significance import p_value, significance
 from workflow_scripts.statistics.comparison import ACROSS, COLUMNS, TARGET, compare_run
 from workflow_scripts.statistics.contrasts import PRIMARY, primary_contrasts
 from workflow_scripts.statistics.verdicts import (
@@ -148,7 +146,6 @@ def test_without_a_merge_that_contends_there_is_no_best(tmp_path):
     run = Synthetic(tmp_path, {"z_random": EXPERIMENTS["z_random"]}, accuracy)
     table, facts = compare_run(run.results(), run.paths)
     assert facts["best_on_test"] is None and "oracle" not in set(table["tier"])
-    assert significance(table, facts)["best"] is None
 
 
 def test_families_are_drawn_from_twenty_targets_on(tmp_path):
@@ -210,22 +207,3 @@ def test_the_chance_band_of_counts_is_that_of_all_flips():
     assert (low, high) == tuple(np.quantile(counts, [0.025, 0.975], method="inverted_cdf"))
     assert chance_band(np.array([True, True]), np.array([True, True])) == (2, 2)
     assert chance_band(np.zeros(3, bool), np.zeros(3, bool)) == (0, 0)
-
-
-# --- the report's section
-
-
-def test_the_report_says_what_the_table_says(compared):
-    _, table, facts = compared
-    found = significance(table, facts)
-    assert [row["verdict"].strip("*") for row in found["primary"]] == list(table["verdict"].head(4))
-    assert found["primary"][2]["which merge"] == "chosen on validation"
-    assert found["primary"][0]["better / worse (by chance)"].startswith("12 / 0 (")
-    ours = next(row for row in found["exploratory"] if row["comparison"] == "merge − self")
-    assert (ours["merges"], ours["significantly worse"], ours["significantly better"]) == (6, 6, 0)
-    assert found["chosen"]["improved"] == 12 and found["best"]["merges"] == 4
-
-
-def test_numbers_as_the_report_writes_them():
-    assert difference(0.0123, -0.004, 0.0271) == "+1.2 [-0.4, +2.7]" and difference(-0.01, np.nan, np.nan) == "-1.0"
-    assert [p_value(p) for p in (0.0004, 0.0312, np.nan)] == ["< 0.001", "0.031", "–"]

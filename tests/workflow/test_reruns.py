@@ -25,7 +25,7 @@ BLOCK = {
     "sweep": {"method": ["average", "ties"], "similarity_type": ["URIEL", "NXN"]},
 }
 NOTHING = {"trainings": 0, "cells": 0, "merges": 0}
-REPORT = {"analyse": 1, "report": 1, "html_report": 1, "database": 1, "figures": 1}
+REPORT = {"analyse": 1, "report": 1, "database": 1, "figures": 1}
 TO_REPORT = {"evaluate": N, **REPORT}
 TO_PLAN = {"row": N, "matrix": 1, "similarity": 1, "select": 1}
 FROM_ROWS = {**TO_PLAN, **TO_REPORT}
@@ -153,13 +153,12 @@ EVENTS = {
         {"trainings": N},
     ),
     "edit a figure": Event(lambda p: p.edit("report/figures/nxn_heatmap.py", "rotation=60", "rotation=61"), {"figures": 1}),
-    "edit the HTML report": Event(lambda p: p.edit("report/templates/html/report.css", "14mm", "15mm"), {"html_report": 1}),
+    "edit the HTML report": Event(lambda p: p.edit("report/templates/report.css", "14mm", "15mm"), {"report": 1}),
     "delete a model": Event(
         lambda p: delete(p, "models/de-DE/seed0/model.safetensors"), {"finetune": 1, **TO_PLAN, "row": 1}
     ),
     "delete a row": Event(lambda p: delete(p, "nxn/rows/de-DE/seed0/test.safetensors"), {**TO_PLAN, "row": 1}),
-    "delete the report": Event(lambda p: delete(p, "report/report.md"), {"report": 1, "html_report": 1}),
-    "delete the HTML report": Event(lambda p: delete(p, "report/report.html"), {"html_report": 1}),
+    "delete the report": Event(lambda p: delete(p, "report/report.md"), {"report": 1}),
     "delete a model and its cache": Event(
         lambda p: delete(p, "models/de-DE/seed0/model.safetensors", "cache/models"),
         {"finetune": 1, **TO_PLAN, "row": 1},

@@ -8,7 +8,8 @@ import pandas as pd
 import yaml
 
 from workflow_scripts.core.errors import XlmergeError, unknown
-from workflow_scripts.report.advice import advice
+from workflow_scripts.report.sections.advice import advice
+from workflow_scripts.report.terminal import render_terminal
 from workflow_scripts.study.study import load_study
 
 
@@ -20,7 +21,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--directory", type=Path, default=Path(), help="where results/ is")
     options = parser.parse_args(arguments)
     try:
-        print(_advice(options.configfile, options.directory, options.target))
+        print(_advice(options.configfile, options.directory, options.target), end="")
     except XlmergeError as error:
         print(f"xlmerge: error: {error}", file=sys.stderr)
         return 1
@@ -39,7 +40,7 @@ def _advice(configfile: Path, directory: Path, target: str) -> str:
     )
     if target not in set(recommendations["target"]):
         raise XlmergeError(f"{target} is a source of run {study.run.run!r}, but no experiment has it as a target")
-    return advice(systems.fillna({"experiment": "", "model": ""}), recommendations, target)
+    return render_terminal(advice(systems.fillna({"experiment": "", "model": ""}), recommendations, target))
 
 
 def _table(path: Path, run: str, target: str) -> pd.DataFrame:

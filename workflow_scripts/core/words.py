@@ -1,17 +1,79 @@
-"""Differences of accuracies in words, in percentage points: one way for the Markdown report, the advice, the ledger."""
+"""Numbers in words: shares, differences, p-values and counts look the same wherever they are told."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
-
-def difference(effect: Any, low: Any, high: Any) -> str:
-    """Return ``+1.2 [-0.3, +2.7]``, the interval where it is known; a dash for an unknown difference."""
-    import pandas as pd
-
-    if pd.isna(effect):
-        return "–"
-    return f"{100 * effect:+.1f}" + ("" if pd.isna(low) else f" {bracketed(low, high)}")
+UNKNOWN = "–"
 
 
-def bracketed(low: Any, high: Any) -> str:
-    """Return ``[-0.3, +2.7]``."""
+def is_unknown(value: Any) -> bool:
+    """Tell whether a number is None or NaN."""
+    return value is None or bool(value != value)  # noqa: PLR0124  NaN is not itself
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """Return a share as ``71.3 %``."""
+    return UNKNOWN if is_unknown(value) else f"{100 * value:.{digits}f}\u202f%"
+
+
+def whole_percent(value: Any) -> str:
+    """Return a share as ``71 %``."""
+    return percent(value, 0)
+
+
+def points(value: Any, digits: int = 1) -> str:
+    """Return a difference in signed percentage points: ``+1.2``, ``−0.4``."""
+    if is_unknown(value):
+        return UNKNOWN
+    shown = f"{100 * value:+.{digits}f}"
+    return (shown if float(shown) else shown[1:]).replace("-", "−")
+
+
+def unsigned_points(value: Any) -> str:
+    """Return a difference whose direction is clear: ``1.2``, ``−0.4``."""
+    return points(value).lstrip("+")
+
+
+def percent_interval(value: Any, low: Any, high: Any) -> str:
+    """Return ``71.3 % [65, 78]``."""
+    shown = percent(value)
+    return shown if is_unknown(value) or is_unknown(low) else f"{shown} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def points_interval(value: Any, low: Any, high: Any) -> str:
+    """Return ``+1.2 [−0.4, +2.8]``."""
+    shown = points(value)
+    return shown if is_unknown(value) or is_unknown(low) else f"{shown} [{points(low)}, {points(high)}]"
+
+
+def bracketed(low: float, high: float) -> str:
+    """Return ``[-0.3, +2.7]``, for files: with the hyphen that programs read as a minus."""
     return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def p_value(value: Any) -> str:
+    """Return a p-value: three decimals where it is small, two elsewhere, ``< 0.001`` below that."""
+    if is_unknown(value):
+        return UNKNOWN
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def number(value: Any, digits: int = 0) -> str:
+    """Return a number with thin spaces between thousands."""
+    return UNKNOWN if is_unknown(value) else f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+
+
+def with_minus(text: str) -> str:
+    """Return a text with the minus sign of typography before numbers."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 target``, ``9 targets``."""
+    return f"{number(count)} {noun}" + ("" if count == 1 else "s")

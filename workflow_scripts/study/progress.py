@@ -11,7 +11,7 @@ from statistics import fmean
 from workflow_scripts.study.study import Study
 
 Sentences = Mapping[str, Callable[[int], str]]
-LAST = "report_tables"  # when it starts, all other stages are done, even those that had less to do than announced
+LAST = "write_report"  # when it starts, all other stages are done, even those that had less to do than announced
 
 
 class StageProgress(logging.Handler):

@@ -1,12 +1,11 @@
-"""A small finished run for the HTML report, made by hand: three locales, two experiments, two seeds."""
+"""A small finished run for the report, made by hand: three locales, two experiments, two seeds."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.report.html.predictions import Predictions
-from workflow_scripts.report.html.run_data import RunData
+from workflow_scripts.report.run_data import Predictions, RunData
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.results.tables import merge_details
 
@@ -29,6 +28,36 @@ SYSTEMS = {  # of each target: accuracy, tier, model
 OF_SOURCES = ("best_source", "best_source_val", "source_mean", "top1", "ensemble_weighted_soft")
 MERGES = {"average_NXN_k2_exc": 0.65, "ties_REAL_k2_exc": 0.72}
 TEXTS = {"de-DE": "mach <b>Licht</b> an & aus", "ar-SA": "أشعل الضوء", "th-TH": "เปิดไฟ"}
+COMPARISON = {
+    "family": "primary", "tier": "labelled validation", "contrast": "merge − best_zero_shot_val",
+    "experiment": "chosen on validation", "system": "merge", "baseline": "best_zero_shot_val",
+    "scope": "across targets", "target": "", "seeds": 2, "targets": 3, "n": 18, "clusters": 9, "effect": 0.05,
+    "low": -0.02, "high": 0.12, "p": 0.25, "p_adjusted": 0.25, "correction": "Holm", "test": "sign-flip", "mde": 0.2,
+    "seed_low": -0.01, "seed_high": 0.11, "family_low": float("nan"), "family_high": float("nan"), "improved": 3, "hurt": 0, "improved_chance_low": 0, "improved_chance_high": 3, "verdict": "too few targets to tell",
+}  # fmt: skip
+ADVICE = {
+    "language": "German", "tier": "labelled validation", "primary": True, "advice": "merge",
+    "what": "average_NXN_k2_exc", "expected_accuracy": 0.65, "low": 0.5, "high": 0.8, "confidence": "low",
+    "gap_to_self": 0.25, "alternative": "ties_REAL_k2_exc", "difference": 0.05, "difference_low": -0.02,
+    "difference_high": 0.12, "seeds": 2, "few_shot_accuracy": float("nan"), "reason": "The merge average_NXN_k2_exc reaches 65.0 %, the source th-TH 60.0 %.",
+}  # fmt: skip
+MEAN = {"value": 0.02, "low": None, "high": None}
+TIER = {
+    "targets": 3, "merges": 6, "descriptive": True, "single_source": ["best_zero_shot_val"],
+    "statement": "`never merge` loses least: regret -1.0 points.",
+    "policies": [
+        {"policy": "never merge", "description": "the best single source", "merges": 0.0, "regret": MEAN,
+         "less_than_never": MEAN, "more_than_best": MEAN},
+    ],
+    "predictor": {
+        "leave_one_target_out": {"r2": -0.1, "mae": 0.05, "correlation": None}, "mean_effect": 0.05, "p": None,
+        "penalty": 1.0, "features": [{"name": "k", "tier": "none", "coefficient": 0.01, "mean": 2, "sd": 1}],
+    },
+}  # fmt: skip
+FACTS = {
+    "not_formed": [{"contrast": "IncTar − self", "tier": "labelled training", "reason": "no experiment includes it"}],
+    "best_on_test": {"merges": 2, "effect": 0.12, "chance": 0.04, "improved": 3, "improved_by_chance": [1, 3]},
+}
 
 
 def run_data(**changes: Any) -> RunData:
@@ -52,10 +81,28 @@ def run_data(**changes: Any) -> RunData:
         "diagnostics": _diagnostics(), "similarities": {"NXN": _matrix()}, "cells": _cells(), "examples": examples(),
         "predictions": {t: predictions() for t in LOCALES}, "sidecars": [sidecar],
         "disk": {"models": [10**6], "rows": [10], "merges": [10]},
-        "statistics": pd.DataFrame(columns=["baseline", "experiment", "target", "system", "family", "tier"]),
-        "claims": pd.DataFrame(), "recommendations": pd.DataFrame(columns=["target"]), "predictor": {},
+        "statistics": pd.DataFrame(columns=["baseline", "experiment", "target", "system", "family", "tier", "scope"]),
+        "comparison_facts": {},
+        "claims": pd.DataFrame(), "recommendations": pd.DataFrame(columns=["target", "primary", "advice"]), "predictor": {},
     }  # fmt: skip
     return RunData(**{**parts, **changes})
+
+
+def full_run(**changes: Any) -> RunData:
+    """Return the run with statistics, advice, claims and a predictor; keyword arguments replace its parts."""
+    exploratory = COMPARISON | {"family": "exploratory", "experiment": "average_NXN_k2_exc", "seed_low": float("nan")}
+    on_target = exploratory | {"scope": "target"}
+    claim = {"claim": "c", "statement": "Merging helps.", "verdict": "undecided", "effect": 0.05, "low": -0.1,
+             "high": 0.2, "n": 3, "unit": "targets", "detail": "+5 points"}  # fmt: skip
+    parts: dict[str, Any] = {
+        "statistics": pd.DataFrame([COMPARISON, exploratory, *(on_target | {"target": t} for t in LOCALES)]),
+        "comparison_facts": FACTS,
+        "recommendations": pd.DataFrame([{"target": t} | ADVICE for t in LOCALES]),
+        "claims": pd.DataFrame([claim]),
+        "predictor": {"targets": 3, "tiers": {"labelled validation": TIER},
+                      "criteria": {"fine_tune_below": 0.75, "seeds": 3, "targets": 20}},
+    }  # fmt: skip
+    return run_data(**{**parts, **changes})
 
 
 def examples() -> dict[str, pd.DataFrame]:

@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
-from workflow_scripts.report.html import plotting
-from workflow_scripts.report.html.blocks import Block, Plot, Prose, Section, Table, number_cell, text_cell
-from workflow_scripts.report.html.run_data import RunData
-from workflow_scripts.report.html.text import percent
+from workflow_scripts.core.words import number, percent, whole_percent
+from workflow_scripts.report import plots
+from workflow_scripts.report.blocks import Block, Column, Folded, Plot, Prose, Section, Table, number_cell, table
+from workflow_scripts.report.run_data import RunData
 from workflow_scripts.results.selection_diagnostics import selector_overview
 
 
@@ -13,16 +13,17 @@ def section(data: RunData) -> Section:
     """Return the section on what the selectors picked."""
     rows = selector_overview(data.diagnostics)
     names = selection_names(rows)
-    observed: dict[str, float] = next((s["observed_share"] for s in data.sidecars if "observed_share" in s), {})
     blocks: list[Block] = [_plot(rows, names), _table(rows, names)]
-    if observed:
+    if observed := data.observed_shares:
         low = min(observed, key=lambda name: observed[name])
-        blocks.append(
-            Prose(
-                f"URIEL’s typological features are partly guessed: the share of observed ones is lowest for {low} "
-                f"({observed[low]:.2f}) and {sum(observed.values()) / len(observed):.2f} on average."
-            )
+        text = (
+            f"URIEL’s typological features are partly guessed: the share of observed ones is lowest for {low} "
+            f"({observed[low]:.2f}) and {sum(observed.values()) / len(observed):.2f} on average."
         )
+        rows = [{"locale": locale, "share": number(share, 2)} for locale, share in observed.items()]
+        columns: dict[str, Column] = {"locale": "locale", "observed": "share"}
+        shares = table("Share of observed typological features", rows, columns)
+        blocks += [Prose(text), Folded("How much of URIEL is observed", [shares])]
     return Section("selection", "Do the selectors find the right sources?", blocks)
 
 
@@ -41,16 +42,16 @@ def _plot(rows: list[dict], names: list[str]) -> Plot:
             y=names,
             name=title,
             mode="markers",
-            marker={"size": 12, "symbol": symbol, "color": plotting.PALETTE[colour], "line": {"width": 2}},
+            marker={"size": 12, "symbol": symbol, "color": plots.PALETTE[colour], "line": {"width": 2}},
             hovertemplate=f"<b>%{{y}}</b><br>{title}: %{{x:.1f}} %<extra></extra>",
         )
         for title, key, colour, symbol in parts
     ]
-    figure = plotting.figure(
+    figure = plots.figure(
         traces,
         max(220, 38 * len(names) + 120),
         xaxis={"title": "mean zero-shot accuracy, %"},
-        yaxis=plotting.category_axis(order),
+        yaxis=plots.category_axis(order),
     )
     best, worst = rows[0], rows[-1]
     return Plot(
@@ -64,17 +65,18 @@ def _plot(rows: list[dict], names: list[str]) -> Plot:
 
 
 def _table(rows: list[dict], names: list[str]) -> Table:
-    heads = ["selection", "supervision", "mean rank (chance)", "among the best k", "mean transfer", "best k (oracle)"]
-    cells = [
-        [
-            text_cell(name),
-            text_cell(row["supervision"]),
-            number_cell(f"{row['mean rank']:.1f} ({row['chance']:.1f})", row["mean rank"]),
-            number_cell(percent(row["overlap"], 0), row["overlap"]),
-            number_cell(percent(row["transfer"]), row["transfer"]),
-            number_cell(percent(row["best possible"]), row["best possible"]),
-        ]
-        for name, row in zip(names, rows, strict=True)
-    ]
-    caption = "Ranks by zero-shot accuracy on the target’s test data, 1 = best: near chance, a selector finds nothing."
-    return Table(caption, heads, cells, filtered=len(cells) > 8)
+    return table(
+        "Ranks by zero-shot accuracy on the target’s test data, 1 = best, the target’s own model left out: near "
+        "chance, a selector finds nothing. Per target: selection_diagnostics.csv.",
+        [{**row, "name": name} for name, row in zip(names, rows, strict=True)],
+        {
+            "selection": "name",
+            "supervision": "supervision",
+            "mean rank (chance)": lambda row: number_cell(
+                f"{row['mean rank']:.1f} ({row['chance']:.1f})", row["mean rank"]
+            ),
+            "among the best k": ("overlap", whole_percent),
+            "mean transfer": ("transfer", percent),
+            "best k (oracle)": ("best possible", percent),
+        },
+    )

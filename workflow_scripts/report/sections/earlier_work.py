@@ -1,34 +1,66 @@
-"""Zero-shot accuracy against improvement: does a weak zero-shot predict a useful merge."""
+"""What earlier work claimed: its rule of thumb drawn, and the ledger of its claims."""
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from workflow_scripts.core.words import number, percent, points, with_minus
 from workflow_scripts.findings.older_study import ZS_SELF
-from workflow_scripts.report.html import plotting
-from workflow_scripts.report.html.blocks import Choice, Plot, Section
-from workflow_scripts.report.html.run_data import RunData
-from workflow_scripts.report.html.text import percent, points
+from workflow_scripts.report import plots
+from workflow_scripts.report.blocks import (
+    Block,
+    Choice,
+    Column,
+    Plot,
+    Prose,
+    Section,
+    Verdict,
+    number_cell,
+    table,
+    with_code,
+)
+from workflow_scripts.report.run_data import RunData
+from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SINGLE_ORACLE, SELF
 
 
-def section(data: RunData) -> Section:
-    """Return the section with the older study's scatter."""
+def zero_shot_section(data: RunData) -> Section:
+    """Return the section with the older study's scatter: does a weak zero-shot predict a useful merge."""
     return Section("zero-shot", "Does a weak zero-shot predict a useful merge?", [_plot(data)])
+
+
+def claims_section(data: RunData) -> Section:
+    """Return the section with the claims ledger, empty where the run has none."""
+    blocks: list[Block] = []
+    if len(data.claims):
+        intro = (
+            "Claims of earlier work, judged on this run’s data alone, with an interval and a test at the unit that can "
+            "vary (targets, or pairs of experiments), corrected for the number of claims (Benjamini and Hochberg). "
+            "Undecided is no evidence against a claim."
+        )
+        columns: dict[str, Column] = {
+            "claim": "statement",
+            "verdict": lambda row: Verdict(row["verdict"]),
+            "n": lambda row: number_cell(f"{number(row['n'])} {row['unit']}".rstrip(), row["n"]),
+            "what this run says": lambda row: with_code(with_minus(row["detail"])),
+        }
+        blocks = [Prose(intro), table("Claims ledger", data.claims.to_dict("records"), columns)]
+    return Section("claims", "Which earlier claims hold here?", blocks)
 
 
 def ratios(data: RunData) -> dict[str, pd.Series]:
     """Return ZS/self per target: on test data as the older study had it, and on validation data."""
     results, validation = data.results, data.results.matrix_validation
-    own = results.baseline("self")["accuracy"]
+    own = results.baseline(SELF)["accuracy"]
     best = {t: validation[t].drop(t).max() / validation.loc[t, t] for t in results.targets}
     return {
         "on validation data (its noise is its own)": pd.Series(best),
-        "on test data, best of all (oracle, as the older study)": results.baseline("best_zero_shot")["accuracy"] / own,
+        "on test data, best of all (oracle, as the older study)": results.baseline(BEST_SINGLE_ORACLE)["accuracy"]
+        / own,
     }
 
 
 def _plot(data: RunData) -> Plot:
-    chosen, fair = data.results.chosen_and_fair
-    effect = chosen - fair
+    chosen, effect = data.results.chosen_and_fair[0], data.differences
+    fair = data.results.baseline(BEST_SINGLE)["accuracy"].reindex(effect.index)
     found = {title: ratio.reindex(effect.index) for title, ratio in ratios(data).items()}
     others = pd.DataFrame(
         {n: data.results.of_experiment(n)["accuracy"].reindex(fair.index) - fair for n in data.results.experiments}
@@ -43,7 +75,7 @@ def _plot(data: RunData) -> Plot:
             y=(100 * others.to_numpy().T).ravel().tolist(),
             mode="markers",
             name="all merges",
-            marker={"size": 6, "color": plotting.GREY, "opacity": 0.45},
+            marker={"size": 6, "color": plots.GREY, "opacity": 0.45},
             text=[f"{t}: {data.results.titles[n]}" for n in others for t in others.index],
             hovertemplate="<b>%{text}</b><br>ZS/self %{x:.2f}, %{y:+.1f} points<extra></extra>",
         ),
@@ -52,15 +84,15 @@ def _plot(data: RunData) -> Plot:
             y=(100 * effect).tolist(),
             mode="markers+text",
             name="merge chosen on validation data",
-            marker={"size": 11, "color": plotting.PALETTE[1], "symbol": "diamond"},
+            marker={"size": 11, "color": plots.PALETTE[1], "symbol": "diamond"},
             text=list(effect.index) if len(effect) <= 16 else None,
             textposition="top center",
-            customdata=[f"{data.language(t)['language']} ({t}): {percent(chosen[t])}" for t in effect.index],
+            customdata=[f"{data.named(t)}: {percent(chosen[t])}" for t in effect.index],
             hovertemplate="<b>%{customdata}</b><br>ZS/self %{x:.2f}, %{y:+.1f} points<extra></extra>",
         ),
     ]
-    grey = {"dash": "dot", "width": 2, "color": plotting.GREY}
-    figure = plotting.figure(
+    grey = {"dash": "dot", "width": 2, "color": plots.GREY}
+    figure = plots.figure(
         traces,
         480,
         xaxis={"title": "ZS/self"},
@@ -77,6 +109,7 @@ def _plot(data: RunData) -> Plot:
         f"{points(below.mean())} points on average, otherwise ({len(above)} targets) by {points(above.mean())}.",
         figure,
         [Choice("ratio", views)],
+        picture="zero_shot_comparison.png",
     )  # fmt: skip
 
 

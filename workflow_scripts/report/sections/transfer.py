@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist
 
-from workflow_scripts.report.html import plotting
-from workflow_scripts.report.html.blocks import Plot, Prose, Section, Table, number_cell, text_cell
-from workflow_scripts.report.html.run_data import RunData
-from workflow_scripts.report.html.text import percent, percent_interval, plural
+from workflow_scripts.core.words import percent, percent_interval, plural
+from workflow_scripts.report import plots
+from workflow_scripts.report.blocks import Link, Plot, Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.report.run_data import RunData
 
 GROUPS = ("family", "genus", "script", "resource_level")
 MOST_IN_TABLE = 12
@@ -33,27 +32,28 @@ def _heat_map(data: RunData) -> Plot:
     groups = {g: {name: data.language(name)[g] for name in names} for g in GROUPS}
     own = np.diag(accuracy)
     others = accuracy.to_numpy()[~np.eye(len(names), dtype=bool)]
-    trace = plotting.heat_map(
+    trace = plots.heat_map(
         (100 * accuracy).round(2).to_numpy().tolist(), names, names,
         [[_hover(data, model, locale) for locale in names] for model in names],
-        colorscale=plotting.SEQUENTIAL, zmin=0, zmax=100, unit="test accuracy, %",
+        colorscale=plots.SEQUENTIAL, zmin=0, zmax=100, unit="test accuracy, %",
     )  # fmt: skip
-    figure = plotting.figure(
+    figure = plots.figure(
         [trace],
         max(380, 24 * len(names) + 150),
-        xaxis=plotting.category_axis(names, title="evaluated on", tickangle=-60),
-        yaxis=plotting.category_axis(names, title="model of", autorange="reversed"),
+        xaxis=plots.category_axis(names, title="evaluated on", tickangle=-60),
+        yaxis=plots.category_axis(names, title="model of", autorange="reversed"),
     )
     return Plot(
         "nxn", "Test accuracy of every model on every locale",
-        Markup("Point at a cell for its accuracy, 95 % interval and n. Each column is also a table on "
-               "its target’s page. All values: <a href='../nxn/evaluation_matrix.csv'>evaluation_matrix.csv</a>, per "
-               "seed <a href='../nxn/cells.csv'>cells.csv</a>."),
+        ("Point at a cell for its accuracy, 95 % interval and n. Each column is also a table on its target’s page. "
+         "All values: ", Link("evaluation_matrix.csv", "../nxn/evaluation_matrix.csv"), ", per seed ",
+         Link("cells.csv", "../nxn/cells.csv"), "."),
         f"Heat map of {plural(len(names), 'model')} on as many locales. Own models average {percent(own.mean())}, "
         f"other models {percent(others.mean())}, from {percent(others.min())} to {percent(others.max())}.",
         figure,
-        matrix=plotting.matrix_controls(orders, groups, ("models of", "evaluated on")),
+        matrix=plots.matrix_controls(orders, groups, ("models of", "evaluated on")),
         table=_table(accuracy) if len(names) <= MOST_IN_TABLE else None,
+        picture="nxn_heatmap.png",
     )  # fmt: skip
 
 
@@ -83,10 +83,9 @@ def _clustered(accuracy: pd.DataFrame) -> list[str]:
 
 def _hover(data: RunData, model: str, locale: str) -> str:
     row: Any = data.cells.loc[(model, locale)]
-    names = [f"{data.language(name)['language']} ({name})" for name in (model, locale)]
-    what = "own model" if model == locale else f"model of {names[0]}"
+    what = "own model" if model == locale else f"model of {data.named(model)}"
     return (
-        f"<b>{what} on {names[1]}</b><br>{percent_interval(row.accuracy, row.low, row.high)} (95 %)<br>"
+        f"<b>{what} on {data.named(locale)}</b><br>{percent_interval(row.accuracy, row.low, row.high)} (95 %)<br>"
         f"n = {row.n:.0f} in {row.clusters:.0f} clusters"
     )
 

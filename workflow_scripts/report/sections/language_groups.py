@@ -2,13 +2,16 @@
 
 import plotly.graph_objects as go
 
-from workflow_scripts.report.html import plotting
-from workflow_scripts.report.html.blocks import Choice, Folded, Plot, Section, Table, number_cell, text_cell
-from workflow_scripts.report.html.run_data import RunData
-from workflow_scripts.report.html.text import percent, points
+from workflow_scripts.core.words import number, percent, points
+from workflow_scripts.report import plots
+from workflow_scripts.report.blocks import Choice, Folded, Plot, Prose, Section, Table, table
+from workflow_scripts.report.run_data import RunData
 from workflow_scripts.results.tables import group_breakdown
 
 GROUPS = {"family": "family", "genus": "genus", "script": "script", "resource_level": "resource level"}
+RESOURCES = (
+    "Resource level: text of the language in CC-100, on which XLM-R was pretrained (high from 20 GiB, medium from 5)."
+)
 
 
 def section(data: RunData) -> Section:
@@ -17,24 +20,23 @@ def section(data: RunData) -> Section:
     return Section(
         "groups",
         "By family, script and resource level",
-        [_plot(data), Folded("Means by family, genus, script and resource level", tables)],
+        [_plot(data), Folded("Means by family, genus, script and resource level", [*tables, Prose(RESOURCES, "fine")])],
     )
 
 
 def _plot(data: RunData) -> Plot:
-    chosen, fair = data.results.chosen_and_fair
-    effect = 100 * (chosen - fair)
+    effect = 100 * data.differences
     groups = {title: [data.language(t)[g] for t in effect.index] for g, title in GROUPS.items()}
     first = next(iter(groups.values()))
     trace = go.Scatter(
         x=effect.tolist(),
         y=first,
         mode="markers",
-        marker={"size": 11, "color": plotting.PALETTE[0]},
-        text=[f"{data.language(t)['language']} ({t})" for t in effect.index],
+        marker={"size": 11, "color": plots.PALETTE[0]},
+        text=[data.named(t) for t in effect.index],
         hovertemplate="<b>%{text}</b><br>%{y}<br>%{x:+.1f} points<extra></extra>",
     )
-    figure = plotting.figure(
+    figure = plots.figure(
         [trace],
         max(260, 34 * max(len(set(g)) for g in groups.values()) + 90),
         xaxis={"title": "merge − single, percentage points", "zeroline": True,
@@ -53,18 +55,16 @@ def _plot(data: RunData) -> Plot:
 
 
 def _table(data: RunData, group: str, title: str) -> Table:
-    rows = [
-        [
-            text_cell(row.group),
-            number_cell(str(row.targets), row.targets),
-            number_cell(percent(row.self), row.self),
-            number_cell(percent(row.best_zero_shot_val), row.best_zero_shot_val),
-            number_cell(percent(row.accuracy), row.accuracy),
-            number_cell(points(row.vs_best_zero_shot_val), row.vs_best_zero_shot_val),
-            number_cell(points(row.effect_best), row.effect_best),
-        ]
-        for row in group_breakdown(data.results, data.details, group).itertuples()
-    ]
-    heads = [title, "targets", "own model", "best single source", "mean of merges", "− best single source",
-             "− best own source (oracle)"]  # fmt: skip
-    return Table(f"Means over all merges, by {title}", heads, rows)
+    return table(
+        f"Means over all merges, by {title}",
+        group_breakdown(data.results, data.details, group).to_dict("records"),
+        {
+            title: "group",
+            "targets": ("targets", number),
+            "own model": ("self", percent),
+            "best single source": ("best_zero_shot_val", percent),
+            "mean of merges": ("accuracy", percent),
+            "− best single source": ("vs_best_zero_shot_val", points),
+            "− best own source (oracle)": ("effect_best", points),
+        },
+    )

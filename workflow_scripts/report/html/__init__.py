@@ -1,1 +1,0 @@
-"""The report as one HTML file: sections made of blocks, and a page per target."""

@@ -1,0 +1,217 @@
+"""Everything that the report shows, read once from a finished run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.core.intervals import clustered_accuracy
+from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.data.examples import read_examples
+from workflow_scripts.evaluation.packs import read_pack
+from workflow_scripts.results import tables
+from workflow_scripts.results.run_results import Results, mixed_versions, read_results
+from workflow_scripts.results.selection_diagnostics import selection_diagnostics
+from workflow_scripts.selection.systems import BEST_SINGLE, MERGE
+from workflow_scripts.statistics.comparison import ACROSS
+from workflow_scripts.statistics.contrasts import PRIMARY
+
+TEXT = ("target", "experiment")  # columns that are text even where all of them are empty
+LABELS_CHOOSE = "labelled validation"
+
+Packs = Mapping[tuple[str, int], str]  # (locale, seed) → file
+Matrices = Mapping[tuple[str, int], pd.DataFrame]  # (similarity type, seed) → matrix
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted labels on a target's test data.
+
+    Attributes
+    ----------
+    own, single, merge : ndarray of int, shape (seeds, n)
+        Of the target's own model, of the best other model as chosen on validation data, of the merge chosen likewise.
+    """
+
+    own: np.ndarray
+    single: np.ndarray
+    merge: np.ndarray
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A finished run, as the report reads it.
+
+    Attributes
+    ----------
+    results : Results
+    details, diagnostics : DataFrame
+        `tables.merge_details`, `selection_diagnostics`.
+    similarities : dict of str to DataFrame
+        Similarity type → matrix (rows = target, columns = source), mean over seeds.
+    cells : DataFrame
+        Index (model, locale): ``accuracy``, ``low``, ``high``, ``n``, ``clusters`` on test data, means over seeds.
+    examples : dict of str to DataFrame
+        Locale → test examples.
+    predictions : dict of str to Predictions
+        Target → predictions of the systems that its page compares.
+    sidecars : list of dict
+    disk : dict of str to list of int
+        What is stored → sizes of its files in bytes.
+    statistics, claims, recommendations : DataFrame
+        As in the CSV files of these names.
+    comparison_facts, predictor : dict
+        ``statistics.json``, ``predictor.json``.
+    """
+
+    results: Results
+    details: pd.DataFrame
+    diagnostics: pd.DataFrame
+    similarities: dict[str, pd.DataFrame]
+    cells: pd.DataFrame
+    examples: dict[str, pd.DataFrame]
+    predictions: dict[str, Predictions]
+    sidecars: list[dict[str, Any]]
+    disk: dict[str, list[int]]
+    statistics: pd.DataFrame
+    comparison_facts: dict[str, Any]
+    claims: pd.DataFrame
+    recommendations: pd.DataFrame
+    predictor: dict[str, Any]
+
+    @cached_property
+    def overview(self) -> pd.DataFrame:
+        """One row per experiment."""
+        return tables.experiment_overview(self.results, self.details)
+
+    @cached_property
+    def differences(self) -> pd.Series:
+        """Target → merge − best single source, both chosen on validation data."""
+        chosen, fair = self.results.chosen_and_fair
+        return chosen - fair
+
+    @cached_property
+    def primary_contrast(self) -> pd.Series | None:
+        """The primary comparison of that merge with that single source: its interval, test and verdict."""
+        table = self.statistics
+        rows = table[(table["family"] == PRIMARY) & (table["tier"] == LABELS_CHOOSE)]
+        return None if rows.empty else rows.iloc[0]
+
+    @cached_property
+    def primary_recommendations(self) -> pd.DataFrame:
+        """One recommendation per target, in the run's order: the one that is shown first."""
+        rows = self.recommendations[self.recommendations["primary"].astype(bool)].drop_duplicates("target")
+        order = {target: i for i, target in enumerate(self.results.targets)}
+        return rows.sort_values("target", key=lambda column: column.map(order))
+
+    @cached_property
+    def observed_shares(self) -> dict[str, float]:
+        """Locale → the share of its typological features that are observed; empty without such a measure."""
+        return next((s["observed_share"] for s in self.sidecars if "observed_share" in s), {})
+
+    @cached_property
+    def mixed_versions(self) -> str:
+        """Which libraries made some of the results in one version and some in another; empty if none did."""
+        return mixed_versions(self.sidecars)
+
+    @cached_property
+    def _compared(self) -> dict[tuple[str, str, str], pd.Series]:
+        rows = self.statistics[self.statistics["system"] == MERGE]
+        return {(row["baseline"], row["experiment"], row["target"]): row for _, row in rows.iterrows()}
+
+    def language(self, locale: str) -> dict[str, Any]:
+        """Return a locale's row of the locale table."""
+        return self.results.languages[locale]
+
+    def named(self, locale: str) -> str:
+        """Return a locale with its language's name."""
+        return f"{self.language(locale)['language']} ({locale})"
+
+    def effect(self, baseline: str, experiment: str, target: str = "") -> pd.Series | None:
+        """Return the comparison of an experiment's merge with a baseline, on one target or across all."""
+        return self._compared.get((baseline, experiment, target))
+
+    def across_targets(self, family: str) -> pd.DataFrame:
+        """Return the comparisons of a family across targets."""
+        table = self.statistics
+        return table[(table["family"] == family) & (table["scope"] == ACROSS)]
+
+
+def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
+    """Read a run from a job's inputs; see rule `write_report` for their names and order."""
+    results = read_results(inputs, settings)
+    locales, seeds = results.settings["locales"], results.settings["seeds"]
+    files = zip(locales, inputs["tables"], inputs["table_digests"], strict=True)
+    examples = {locale: read_examples(path, digest) for locale, path, digest in files}
+    keys = [(locale, seed) for locale in locales for seed in seeds]
+    rows = dict(zip(keys, inputs["rows"], strict=True))
+    merged = [(target, seed) for target in results.targets for seed in seeds]
+    merges = dict(zip(merged, inputs["merges"], strict=True))
+    measured = [(measure, seed) for measure in settings["measures"] for seed in seeds]
+    similarities = {key: read_matrix(path) for key, path in zip(measured, inputs["similarities"], strict=True)}
+    transfer = {seed: read_matrix(path) for seed, path in zip(seeds, inputs["seed_matrices"], strict=True)}
+    return RunData(
+        results=results,
+        details=tables.merge_details(results),
+        diagnostics=selection_diagnostics(results.plan.values(), results.experiments, transfer, similarities),
+        similarities={m: _mean([similarities[m, seed] for seed in seeds]) for m in settings["measures"]},
+        cells=_read_cells(rows, examples),
+        examples=examples,
+        predictions={t: _read_predictions(results, t, rows, merges) for t in results.targets},
+        sidecars=[read_json(p) for p in inputs["sidecars"]],
+        disk={name: [Path(p).stat().st_size for p in inputs[name]] for name in ("models", "rows", "merges")},
+        statistics=_table(inputs["comparisons"]),
+        comparison_facts=read_json(inputs["comparison_facts"]),
+        claims=_table(inputs["claims"]),
+        recommendations=_table(inputs["recommendations"]),
+        predictor=read_json(inputs["predictor"]),
+    )
+
+
+def read_json(path: str) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _table(path: str) -> pd.DataFrame:
+    """Read a table; text columns have empty text where nothing is said, not NaN."""
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT, "str"))
+    text = table.select_dtypes(exclude="number").columns
+    return table.fillna(dict.fromkeys(text, ""))
+
+
+def _mean(matrices: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return sum(matrices[1:], matrices[0]) / len(matrices)
+
+
+def _read_predictions(results: Results, target: str, rows: Packs, merges: Packs) -> Predictions:
+    """Read what the three systems that a target's page compares predicted, per seed."""
+    seeds, systems, chosen = results.settings["seeds"], results.systems, results.chosen[target]
+    fair = systems[(systems["target"] == target) & (systems["system"] == BEST_SINGLE)]
+    models = {str(row.seed): row.model for row in fair.itertuples()}
+    return Predictions(
+        own=np.stack([read_pack(rows[target, seed], target).predictions for seed in seeds]),
+        single=np.stack([read_pack(rows[models[str(seed)], seed], target).predictions for seed in seeds]),
+        merge=np.stack([read_pack(merges[target, seed], chosen).predictions for seed in seeds]),
+    )
+
+
+def _read_cells(rows: Packs, examples: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the accuracy of every model on every locale's test data, means over seeds, with intervals."""
+    models: dict[str, list[str]] = {}
+    for (model, _), path in rows.items():
+        models.setdefault(model, []).append(path)
+    cells = {}
+    for locale, table in examples.items():
+        clusters = pd.factorize(table["cluster"])[0]
+        for model, paths in models.items():
+            correct = np.mean([read_pack(path, locale).correct for path in paths], axis=0)
+            accuracy = clustered_accuracy(correct, clusters)
+            cells[model, locale] = (accuracy.value, accuracy.low, accuracy.high, accuracy.n, accuracy.clusters)
+    index = pd.MultiIndex.from_tuples(cells, names=["model", "locale"])
+    return pd.DataFrame(list(cells.values()), index=index, columns=["accuracy", "low", "high", "n", "clusters"])

@@ -1,0 +1,240 @@
+"""The opening: what was run, the answer in three sentences, what to do for each target."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workflow_scripts.core.words import (
+    listed,
+    number,
+    percent,
+    percent_interval,
+    plural,
+    points,
+    points_interval,
+    unsigned_points,
+)
+from workflow_scripts.report.blocks import (
+    Bars,
+    Beside,
+    Block,
+    Column,
+    Items,
+    Link,
+    Note,
+    Prose,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    marked,
+    number_cell,
+    table,
+)
+from workflow_scripts.report.run_data import RunData
+from workflow_scripts.selection.systems import BEST_SINGLE, FEW_SHOT, MEAN_SINGLE, SELF, baselines, title
+from workflow_scripts.statistics.contrasts import CHOSEN
+
+MOST_NAMED = 12  # targets in a line
+ADVICE = {
+    "merge": "merge for {}",
+    "single source": "take a single source for {}",
+    "fine-tune needed": "fine-tune for {}",
+}
+VERDICTS = {
+    "supported": "after correction for several comparisons the difference is supported",
+    "contradicted": "after correction for several comparisons merging is worse",
+    "undecided": "the data cannot tell whether there is a difference",
+    "too few targets to tell": "these are too few targets to tell",
+    "one seed: descriptive": "with one seed this describes and does not prove",
+}
+
+
+def opening(data: RunData) -> Section:
+    """Return what is seen without scrolling."""
+    blocks: list[Block] = [Prose(marked("Run **{}**: {}", data.results.settings["run"], what_was_run(data)), "lead")]
+    if data.results.one_seed:
+        blocks.append(
+            Note(
+                marked(
+                    "**One seed: descriptive.** Training noise is not measured; another seed can move a single "
+                    "accuracy by several points. Add seeds (`seeds: [0, 1, 2]`) before you rely on a difference."
+                )
+            )
+        )
+    blocks.append(Beside([Items(answer(data), numbered=True), mean_accuracies(data)], "answer"))
+    fine = marked(
+        "Brackets are 95 % intervals that respect that sentences of one cluster (template, parallel utterance) are "
+        "alike. What is marked **oracle** was chosen on the test data: it shows a limit and is no fair opponent. "
+        "A merge is chosen among those that need no labelled training data of the target (among all, where there is "
+        "no other)."
+    )
+    blocks.append(Prose(fine, "fine"))
+    if len(data.primary_recommendations):
+        advice: list[Block] = [_recommendations(data), Prose(_how_advised(data), "fine")]
+        blocks.append(Section("advice", "What to do for each target", advice))
+    return Section("overview", "When does merging beat the best single model?", blocks)
+
+
+def summary(data: RunData) -> list[Block]:
+    """Return the opening in about a dozen lines, for the terminal: the targets by advice, the claims by verdict."""
+    run = data.results.settings["run"]
+    blocks: list[Block] = [Prose(f"{run}: {what_was_run(data)}"), mean_accuracies(data), Items(answer(data))]
+    advised = data.primary_recommendations.groupby("advice")["target"].agg(list)
+    if len(advised):
+        counted = [f"{advice}: {_some(targets)}" for advice, targets in advised.items()]
+        blocks += [Prose("Advice with labelled validation data:"), Items(counted)]
+    if len(data.claims):
+        counts = data.claims["verdict"].value_counts()
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        blocks.append(Prose(f"Earlier claims: {verdicts}"))
+    return blocks
+
+
+def _some(targets: list[str]) -> str:
+    return ", ".join(targets) if len(targets) <= MOST_NAMED else plural(len(targets), "target")
+
+
+def mean_accuracies(data: RunData) -> Bars:
+    """Return mean accuracies over targets, the highest first, of what every target has."""
+    bars = [("merge chosen on validation data", data.results.chosen_and_fair[0].mean(), "merge")]
+    for row in baselines("target"):
+        reached = data.results.baseline(row.name)["accuracy"]
+        if reached.notna().all() and not row.oracle:
+            bars.append((title(row.name), reached.mean(), "single" if row.name == BEST_SINGLE else ""))
+    return Bars("Mean test accuracy over targets", sorted(bars, key=lambda bar: -bar[1]))
+
+
+def what_was_run(data: RunData) -> str:
+    """Return the size of the run in a sentence."""
+    run, own = data.results.settings, data.results.baseline(SELF)
+    return (
+        f"{plural(len(data.results.targets), 'target')}, {plural(len(data.results.experiments), 'experiment')}, "
+        f"{plural(len(data.details), 'merge')}, {plural(len(run['seeds']), 'seed')}; "
+        f"{plural(len(run['locales']), 'model')} fine-tuned from {run['base']['name']} on {len(run['labels'])} "
+        f"intents, judged on {number(own['n'].sum())} test sentences in {number(own['clusters'].sum())} clusters."
+    )
+
+
+def answer(data: RunData) -> list[Text]:
+    """Return the answer in sentences."""
+    return [_levels(data), _difference(data), _advice(data), *_training_instead(data)]
+
+
+def _levels(data: RunData) -> Text:
+    mean = {name: data.results.baseline(name)["accuracy"].mean() for name in (SELF, MEAN_SINGLE, BEST_SINGLE)}
+    return marked(
+        "A target’s own model reaches **{}** on average, another language’s model {}, and the best of those, "
+        "chosen on validation data, **{}**.",
+        *map(percent, mean.values()),
+    )
+
+
+def _difference(data: RunData) -> Text:
+    difference, tested = data.differences, data.primary_contrast
+    if tested is None:
+        sure = "This run cannot test the difference."
+    else:
+        interval = points_interval(tested["effect"], tested["low"], tested["high"])
+        sure = f"95 % interval over targets: {interval}; {VERDICTS[tested['verdict']]}."
+    return marked(
+        "The merge chosen on validation data reaches **{}**, **{} points** against that best single model; it is "
+        "better for {} of {}, worse for {}. {}",
+        percent(data.results.chosen_and_fair[0].mean()),
+        points(difference.mean()),
+        number((difference > 0).sum()),
+        plural(len(difference), "target"),
+        number((difference < 0).sum()),
+        sure,
+    )
+
+
+def _advice(data: RunData) -> Text:
+    rows = data.primary_recommendations
+    if rows.empty:
+        effects = data.overview["effect_best"]
+        return marked(
+            "Merging among the chosen sources (merge − best of its own sources, an oracle) changed accuracy by "
+            "**{} to {} points** on average, depending on the experiment.",
+            points(effects.min()),
+            points(effects.max()),
+        )
+    counts = rows["advice"].value_counts()
+    parts = [text.format(plural(int(counts[name]), "target")) for name, text in ADVICE.items() if name in counts]
+    return marked(
+        "What to do, as far as this run can tell: **{}**. The recommendations say why, and how sure that is.",
+        listed(parts),
+    )
+
+
+def _training_instead(data: RunData) -> list[Text]:
+    """Return what the labels that choose would buy by training on them, if the run tried it."""
+    tested = data.effect(FEW_SHOT, CHOSEN)
+    if tested is None:
+        return []
+    text = marked(
+        "If those validation labels may be trained on instead, the best single source fine-tuned on them reaches "
+        "**{}**; merge − fine-tuning on the validation data: {} points, better for {}, worse for {}.",
+        percent(data.results.baseline(FEW_SHOT)["accuracy"].mean()),
+        points_interval(tested["effect"], tested["low"], tested["high"]),
+        number(tested["improved"]),
+        number(tested["hurt"]),
+    )
+    return [text]
+
+
+def _recommendations(data: RunData) -> Table:
+    rows = data.primary_recommendations
+    columns: dict[str, Column] = {
+        "target": lambda row: Link(row["target"], f"#target-{row['target']}"),
+        "language": "language",
+        **advice_columns(data),
+    }
+    if rows["few_shot_accuracy"].notna().any():
+        why = columns.pop("why")
+        columns |= {"trained on the same labels": ("few_shot_accuracy", percent), "why": why}
+    caption = (
+        f"For someone with {listed(list(dict.fromkeys(rows['tier'])))} data of the target and without training data. "
+        "Chosen on validation data, expected accuracy judged on test data. Other levels of supervision: on its page, "
+        "and in recommendations.csv."
+    )
+    return table(caption, [row for _, row in rows.iterrows()], columns)
+
+
+def _how_advised(data: RunData) -> Text:
+    criteria = data.predictor["criteria"]
+    return marked(
+        "*Fine-tune*: even the upper end of the best option’s interval is below {} of what other languages’ own models "
+        "reach on validation data. *Confidence*: high means that test data confirm the advice with the whole interval "
+        "and in every one of at least {} seeds, medium that they point the same way, low that they do not.",
+        percent(criteria["fine_tune_below"], 0),
+        number(criteria["seeds"]),
+    )
+
+
+def advice_columns(data: RunData) -> dict[str, Column]:
+    """Return the columns that tell a recommendation, but for whom it is."""
+    titles = data.results.titles
+    return {
+        "advice": lambda row: Verdict(row["advice"]),
+        "best option": lambda row: titles.get(row["what"], row["what"]),
+        "expected accuracy [95 %]": lambda row: number_cell(
+            percent_interval(row["expected_accuracy"], row["low"], row["high"]), row["expected_accuracy"]
+        ),
+        "− alternative [95 %]": lambda row: _against(titles.get(row["alternative"], row["alternative"]), row),
+        "below own model": ("gap_to_self", unsigned_points),
+        "confidence": "confidence",
+        "why": lambda row: with_titles(data, row["reason"]),
+    }
+
+
+def _against(alternative: str, row: Mapping[str, Any]) -> str:
+    """Return the difference to the best option of the other kind, and what that is; nothing where there is none."""
+    interval = points_interval(row["difference"], row["difference_low"], row["difference_high"])
+    return f"{interval}: {alternative}" if alternative else ""
+
+
+def with_titles(data: RunData, text: str) -> str:
+    """Return a text with the titles of experiments in the place of their names."""
+    for name in sorted(data.results.titles, key=len, reverse=True):
+        text = text.replace(name, data.results.titles[name])
+    return text.replace(" %", "\u202f%")
