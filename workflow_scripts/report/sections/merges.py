@@ -25,7 +25,7 @@ from workflow_scripts.report.blocks import (
 )
 from workflow_scripts.report.figures.merge_improvement_analysis import effect_matrix
 from workflow_scripts.report.run_data import RunData
-from workflow_scripts.results.tables import joint_overview, pairwise
+from workflow_scripts.results.tables import BESIDE_JOINT, joint_overview, pairwise
 from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SOURCE_ORACLE, SELF, baselines, title
 
 EXTREMES = 5  # merges at either end
@@ -150,8 +150,9 @@ def _joint(data: RunData, joint: pd.DataFrame) -> Table:
     columns: dict[str, Column] = {
         "sources of": lambda row: data.results.titles[row["experiment"]],
         "targets": ("targets", number),
+        **{system: (system, percent) for system in BESIDE_JOINT},
     }
-    return table(caption, joint.to_dict("records"), {**columns, **means})
+    return table(caption, joint.to_dict("records"), columns)
 
 
 def _pairs(pairs: pd.DataFrame) -> Table:
