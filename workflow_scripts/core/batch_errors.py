@@ -11,6 +11,6 @@ MESSAGE = re.compile(r"^    message: (?!None$)(.+(?:\n(?! {4}|For further|\[).+)
 def batch_system_errors(logs: Iterable[str | Path]) -> list[str]:
     """Return the messages of failed jobs in Snakemake's log files, each once, the first ones if there are many."""
     texts = (Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
-    found = list(dict.fromkeys(message for text in texts for message in MESSAGE.findall(text)))
-    rest = [f"{len(found) - SHOWN} more messages are in Snakemake's log"] if len(found) > SHOWN else []
-    return found[:SHOWN] + rest
+    messages = list(dict.fromkeys(message for text in texts for message in MESSAGE.findall(text)))
+    rest = [f"{len(messages) - SHOWN} more messages are in Snakemake's log"] if len(messages) > SHOWN else []
+    return messages[:SHOWN] + rest

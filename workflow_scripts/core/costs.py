@@ -48,11 +48,11 @@ class Stopwatch:
 
 def total(costs: Iterable[Mapping[str, float]]) -> Cost:
     """Return the sum of costs; of peaks, the highest."""
-    found: Cost = {}
+    sums: Cost = {}
     for cost in costs:
         for key, value in cost.items():
-            found[key] = max(found.get(key, 0), value) if key.startswith("peak") else found.get(key, 0) + value
-    return {key: round(value, 3) for key, value in found.items()}
+            sums[key] = max(sums.get(key, 0), value) if key.startswith("peak") else sums.get(key, 0) + value
+    return {key: round(value, 3) for key, value in sums.items()}
 
 
 def cpu_seconds() -> float:

@@ -60,8 +60,8 @@ def _digest_once(path: str, *state: int) -> str:
     return digest_of_files(path)
 
 
-def verify(path: str | Path, found: str, digest_file: str | Path) -> str:
-    """Return `found` if it is what the digest file says.
+def verify(path: str | Path, digest: str, digest_file: str | Path) -> str:
+    """Return `digest` if it is what the digest file says.
 
     Raises
     ------
@@ -69,12 +69,12 @@ def verify(path: str | Path, found: str, digest_file: str | Path) -> str:
         If the file was truncated, edited or replaced since it was made.
     """
     expected = read_digest(digest_file)
-    if found != expected:
+    if digest != expected:
         raise XlmergeError(
-            f"{path} is damaged or was replaced: its digest is {found}, but {digest_file} says {expected}. "
+            f"{path} is damaged or was replaced: its digest is {digest}, but {digest_file} says {expected}. "
             f"Delete {path} and rerun; it will be made again."
         )
-    return found
+    return digest
 
 
 def derive_seed(*keys: str | int) -> int:

@@ -25,13 +25,13 @@ def fingerprint(*modules: str) -> str:
         Dotted names, with or without the leading ``workflow_scripts.``.
     """
     pending = [m if m.startswith(PACKAGE) else f"{PACKAGE}.{m}" for m in modules]
-    found: set[str] = set()
+    reached: set[str] = set()
     while pending:
         module = pending.pop()
-        if module not in found:
-            found.add(module)
+        if module not in reached:
+            reached.add(module)
             pending += _imports(module)
-    parts = [f"{m} {_tree_hash(m)}" for m in sorted(found)]
+    parts = [f"{m} {_tree_hash(m)}" for m in sorted(reached)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

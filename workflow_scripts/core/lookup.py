@@ -168,7 +168,7 @@ class Record:
             "computed": sorted(self.computed),
             "making_cost": total(making["cost"] for making in makings),
             "made_on": sorted({making["host"] for making in makings}),
-            "versions": {library: ", ".join(sorted(found)) for library, found in stated.items()},
+            "versions": {library: ", ".join(sorted(several)) for library, several in stated.items()},
             "cache_entries": entries,
         }
 
@@ -190,13 +190,13 @@ def recording() -> Iterator[Record]:
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that a sidecar states."""
-    found = {"python": platform.python_version()}
+    stated = {"python": platform.python_version()}
     for name in STATED:
         try:
-            found[name] = importlib.metadata.version(name)
+            stated[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            stated[name] = "not installed"
+    return stated
 
 
 def release(version: str) -> str:

@@ -46,8 +46,8 @@ def count_agreement(scorer: Scorer, models: Iterable[TaskVector], modes: Sequenc
         set_task_vector(scorer.model, scorer.base, scorer.vocabulary, task_vector)
         exact = predict(scorer.model, texts, scorer.batch_tokens).argmax(1)
         for mode, count in counts.items():
-            found = predict(scorer.model, texts, scorer.batch_tokens, mode).argmax(1)
-            count["equal"] += int(np.sum(found == exact))
+            fast = predict(scorer.model, texts, scorer.batch_tokens, mode).argmax(1)
+            count["equal"] += int(np.sum(fast == exact))
             count["of"] += len(exact)
     return counts
 

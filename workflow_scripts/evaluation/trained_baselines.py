@@ -84,8 +84,8 @@ class TrainedBaselines:
         return Entry(self.settings["cache"], "models", made_of, name)
 
     def _finetune(self, training: Training) -> dict[str, Any]:
-        own = {"epochs": self.settings["few_shot"]["epochs"]} if training["length"] == "few_shot" else {}
-        return {**self.settings["finetune"], **own}
+        changed = {"epochs": self.settings["few_shot"]["epochs"]} if training["length"] == "few_shot" else {}
+        return {**self.settings["finetune"], **changed}
 
     def _seed(self, training: Training) -> int:
         return derive_seed("baseline", *training["locales"], training["split"], self.settings["seed"])

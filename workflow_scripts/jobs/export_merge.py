@@ -28,7 +28,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
 
 def _card(entry: dict[str, Any], inputs: dict[str, Any], settings: dict[str, Any], job: MergeJob) -> dict[str, Any]:
     slice_ = settings["merges"][settings["experiment"]]
-    files = dict(zip(slice_["sources"], job.known.of_sources("model_digests", slice_), strict=True))
+    files = dict(zip(slice_["sources"], job.made_of.of_sources("model_digests", slice_), strict=True))
     table = pd.read_csv(inputs["evaluation"], keep_default_na=False)
     own = table[
         (table["seed"].astype(str) == str(settings["seed"])) & table["experiment"].isin([entry["experiment"], ""])

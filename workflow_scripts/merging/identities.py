@@ -40,17 +40,17 @@ class Identities:
         return {**merges, **shrunk}
 
     def _merge(self, name: str, entry: Slice) -> str | None:
-        known = {key: entry[key] for key in ("method", "parameters", "weights")}
-        known["code"] = self.settings["codes"][name]
+        shape = {key: entry[key] for key in ("method", "parameters", "weights")}
+        shape["code"] = self.settings["codes"][name]
         files: dict[str, Any] = {"models": self.of_sources("model_digests", entry)}
         if "groups" in entry:
-            known["groups"] = entry["groups"]
+            shape["groups"] = entry["groups"]
         if "measurements" in entry:
             files |= {f"measurements of {s}": f for s, f in self.measurements("measurement_digests", entry).items()}
         if self.adapts(entry):
-            known["seed"] = self.seed
+            shape["seed"] = self.seed
             files["text"] = self.inputs["text_digest"]
-        return _identity(known, files, self.read)
+        return _identity(shape, files, self.read)
 
     def _shrunk(self, merge: str | None, entry: Slice) -> str | None:
         return _identity({"shrunk_of": merge}, {"top1": self.top1("model_digests", entry)}, self.read)
@@ -82,10 +82,10 @@ class Identities:
 
 
 def _identity(
-    known: Mapping[str, Any], files: Mapping[str, str | Iterable[str]], read: Callable[[str], str | None]
+    shape: Mapping[str, Any], files: Mapping[str, str | Iterable[str]], read: Callable[[str], str | None]
 ) -> str | None:
-    """Return the digest of what is known and of digest files, or None if a digest is missing."""
-    found = {key: [read(f) for f in ([value] if isinstance(value, str) else value)] for key, value in files.items()}
-    if None in known.values() or any(None in digests for digests in found.values()):
+    """Return the digest of a shape and of digest files, or None if a digest is missing."""
+    contents = {key: [read(f) for f in ([value] if isinstance(value, str) else value)] for key, value in files.items()}
+    if None in shape.values() or any(None in digests for digests in contents.values()):
         return None
-    return digest_of({**known, **found})
+    return digest_of({**shape, **contents})

@@ -37,13 +37,13 @@ class MergeJob:
         self.inputs = inputs
         self.settings = {**settings, "scoring": decided_scoring(settings["scoring"], self.precision)}
         self.base = read_digest(inputs["base_digest"])
-        self.known = Identities(inputs, settings)
+        self.made_of = Identities(inputs, settings)
         (self.target,) = targets_of([settings["target"]], inputs)
 
     @cached_property
     def identities(self) -> dict[str, str]:
         """Name of a merge, or of a baseline made from one → identity of its model."""
-        return {name: identity for name, identity in self.known.all.items() if identity is not None}
+        return {name: identity for name, identity in self.made_of.all.items() if identity is not None}
 
     def complete(self, threads: int) -> None:
         """Make and score the merges that the cache lacks."""
@@ -83,9 +83,9 @@ class MergeJob:
         from workflow_scripts.merging.workflow_merge import merge_models
 
         entry = self.settings["merges"][name]
-        inputs = {**self.inputs, **{k: self.known.of_sources(k, entry) for k in ("models", "model_digests")}}
-        inputs |= {k: self.known.measurements(k, entry) for k in ("measurements", "measurement_digests")}
-        adapted = self._adapt(inputs, entry) if self.known.adapts(entry) else {}
+        inputs = {**self.inputs, **{k: self.made_of.of_sources(k, entry) for k in ("models", "model_digests")}}
+        inputs |= {k: self.made_of.measurements(k, entry) for k in ("measurements", "measurement_digests")}
+        adapted = self._adapt(inputs, entry) if self.made_of.adapts(entry) else {}
         facts = merge_models(inputs, entry, self.base, out, adapted.get("coefficients"))
         return {**facts, **({"adaptation": adapted} if adapted else {})}
 
@@ -96,13 +96,13 @@ class MergeJob:
         parent = next(n for n in self.settings["merges"] if name_beside(SHRUNK_TOP1, n) == name)
         entry = self.settings["merges"][parent]
         merged = self._facts(self.identities[parent]).get(read_json)
-        inputs = {key: [self.known.top1(key, entry)] for key in ("models", "model_digests")}
+        inputs = {key: [self.made_of.top1(key, entry)] for key in ("models", "model_digests")}
         return shrink_model({**inputs, "base": self.inputs["base"]}, self.base, merged, out)
 
     def _adapt(self, inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
         max_length = self.settings["scoring"]["evaluation"]["max_length"]
         method = load_method(entry["method"], entry["parameters"])
-        return method.adapt(inputs, entry["weights"], self.base, max_length, self.known.seed)
+        return method.adapt(inputs, entry["weights"], self.base, max_length, self.made_of.seed)
 
     def _cached(self, identity: str) -> bool:
         scores = [self._cells(identity).find(self.target, split) for split in SPLITS]

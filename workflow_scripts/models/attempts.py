@@ -53,16 +53,16 @@ def finetune_with_retries(
     failed = _failed(folder)
     while len(failed) <= retries:
         attempt = {"seed": attempt_seed(seed, len(failed))}
-        own = folder / f"attempt-{len(failed)}"
+        checkpoints = folder / f"attempt-{len(failed)}"
         try:
             trained = finetune_on_gpus(
-                settings, own, base=base, train=train, validation=validation, seed=attempt["seed"]
+                settings, checkpoints, base=base, train=train, validation=validation, seed=attempt["seed"]
             )
             check_learned(trained.history)
         except TrainingFailed as error:
             failed.append({**attempt, "failure": str(error)})
             write_json(folder / FAILED, failed)
-            remove(own)
+            remove(checkpoints)
             warn(f"{name}: attempt {len(failed)} of {retries + 1} failed: {error}")
         else:
             trained.history["attempts"] = [*failed, {**attempt, "failure": None}]

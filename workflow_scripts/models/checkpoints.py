@@ -257,9 +257,9 @@ def verify_task_vector(path: str | Path, digest_file: str | Path, base: str) -> 
 
 def require_base(path: str | Path, metadata: dict[str, str] | None, base: str) -> dict[str, Any]:
     """Return what a task vector's file says of it; raise an `XlmergeError` if it was taken against another base."""
-    found = dict(json.loads((metadata or {}).get("xlmerge", "{}")))
-    if found.get("base") != base:
+    stated = dict(json.loads((metadata or {}).get("xlmerge", "{}")))
+    if stated.get("base") != base:
         raise XlmergeError(
-            f"{path} is a task vector against the base {found.get('base')}, not {base}: retrain or use its base"
+            f"{path} is a task vector against the base {stated.get('base')}, not {base}: retrain or use its base"
         )
-    return found
+    return stated

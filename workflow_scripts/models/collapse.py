@@ -28,10 +28,10 @@ class StopWhenDiverged(TrainerCallback):
         watched = ["loss", "eval_loss"]
         if not args.fp16:  # its loss scaling overflows now and then, and skips those steps
             watched.append("grad_norm")
-        found = {name: float(logs[name]) for name in watched if logs and name in logs}
-        if not all(map(math.isfinite, found.values())):
+        numbers = {name: float(logs[name]) for name in watched if logs and name in logs}
+        if not all(map(math.isfinite, numbers.values())):
             raise _diverged(
-                ", ".join(f"{name} {value:g}" for name, value in found.items()) + f", step {state.global_step}"
+                ", ".join(f"{name} {value:g}" for name, value in numbers.items()) + f", step {state.global_step}"
             )
 
 
