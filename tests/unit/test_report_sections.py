@@ -14,6 +14,7 @@ from tests.unit.report_run import LABELS, LOCALES, TEXTS, full_run, run_data
 from tests.unit.synthetic_runs import Synthetic, settings
 from workflow_scripts.report import plots
 from workflow_scripts.report.blocks import Items, Prose, Section, Squares, Table, marked, plain, table
+from workflow_scripts.report.contents import write_report
 from workflow_scripts.report.html import TEMPLATES, breakable, chip, foreign, inline, render_html
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.report.sections import (
@@ -23,7 +24,6 @@ from workflow_scripts.report.sections import (
     policies,
     source_counts,
     transfer,
-    write_report,
 )
 from workflow_scripts.report.sections.changed_sentences import changed_sentences
 from workflow_scripts.report.sections.confusion import confusion, confusion_map, intent_table

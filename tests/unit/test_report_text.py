@@ -27,8 +27,8 @@ from workflow_scripts.report.blocks import (
     table,
     text_cell,
 )
+from workflow_scripts.report.contents import write_report
 from workflow_scripts.report.markdown import escaped, render_markdown
-from workflow_scripts.report.sections import write_report
 from workflow_scripts.report.sections.advice import advice
 from workflow_scripts.report.sections.in_short import summary
 from workflow_scripts.report.terminal import render_terminal

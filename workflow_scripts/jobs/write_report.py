@@ -6,10 +6,10 @@ from workflow_scripts.core.atomic import write_text
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import write_table
 from workflow_scripts.core.messages import warn
+from workflow_scripts.report.contents import write_report
 from workflow_scripts.report.html import render_html
 from workflow_scripts.report.markdown import render_markdown
 from workflow_scripts.report.run_data import read_run
-from workflow_scripts.report.sections import write_report
 from workflow_scripts.report.sections.in_short import summary
 from workflow_scripts.report.terminal import render_terminal
 from workflow_scripts.results.tables import cross_lingual_summary
