@@ -11,11 +11,10 @@ demo: install
 	$(BIN)/snakemake --cores $(CORES)
 
 plan: install
-	@$(BIN)/python -m workflow_scripts.cli.plan_run $(if $(GPUS),--gpus $(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) \
-		$(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/xlmerge plan $(addprefix --gpus ,$(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) $(if $(CONFIG),--configfile $(CONFIG))
 
 recommend: install
-	@$(BIN)/python -m workflow_scripts.cli.recommend --target $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/xlmerge recommend $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not rehearsal"

@@ -1,7 +1,7 @@
 """Seconds that planning takes, on the 49-locale study with stub files: ``python -m benchmarks.planning``.
 
 The study has 8 methods, 2 similarities, with and without the target's own model, and one seed: 32 experiments, 1 568
-merges. Measured are ``snakemake -n`` and ``plan_run`` in three states: nothing made yet, everything made, and one
+merges. Measured are ``snakemake -n`` and ``xlmerge plan`` in three states: nothing made yet, everything made, and one
 locale's data changed. ``--profile FILE`` keeps a cProfile of the dry run with everything made.
 """
 
@@ -82,7 +82,7 @@ def call(*words: str) -> list[str]:
 
 
 DRY_RUN = call("-m", "snakemake", "-n")
-PLAN = [sys.executable, "-m", "workflow_scripts.cli.plan_run", "--configfile", "run.yaml"]
+PLAN = [str(Path(sys.executable).with_name("xlmerge")), "plan", "--configfile", "run.yaml"]
 
 
 def timed(command: list[str], repeats: int) -> dict[str, Any]:

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
+
+from workflow_scripts.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
+XLMERGE = str(Path(sys.executable).with_name("xlmerge"))  # `make install` makes it
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -48,6 +52,14 @@ def command(directory: Path, config: dict[str, Any], *args: str, cores: int = 2,
     path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(directory)]
     return [*words, "--configfile", str(path), "--cores", str(cores), *args]
+
+
+def xlmerge(*words: str | Path) -> Result:
+    """Call the command ``xlmerge`` in this process; an error without a message of its own is raised."""
+    result = CliRunner().invoke(main, list(map(str, words)), prog_name="xlmerge")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

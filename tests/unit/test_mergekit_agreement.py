@@ -10,8 +10,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from tests.conftest import xlmerge
 from tests.unit.checkpoint_models import State, fine_tune, make_model, state_of, write_model
-from workflow_scripts.cli.merge_checkpoints import main
 
 mergekit_config = pytest.importorskip("mergekit.config", reason="mergekit is not installed (make install-dev)")
 mergekit_merge = pytest.importorskip("mergekit.merge", reason="mergekit is not installed (make install-dev)")
@@ -61,7 +61,7 @@ def by_both(config: dict, models: Path, out: Path) -> tuple[State, State]:
     file = out / "config.yml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(yaml.safe_dump(placed))
-    assert main(["--mergekit-config", str(file), "--out", str(out / "xlmerge")]) == 0
+    assert xlmerge("merge", "mergekit", file, "--out", out / "xlmerge").exit_code == 0
     return state_of(out / "mergekit"), state_of(out / "xlmerge")
 
 

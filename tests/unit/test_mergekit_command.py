@@ -7,11 +7,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from tests.conftest import xlmerge
 from tests.unit.checkpoint_models import family, state_of
 from tests.unit.test_mergekit_translation import LAYOUT, asked, config_of, two
 from workflow_scripts.checkpoints.mergekit_config import parse_config, read_config
 from workflow_scripts.checkpoints.mergekit_translation import steps_for, translate, unused_parameters
-from workflow_scripts.cli.merge_checkpoints import main
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.engine import check_weights
 
@@ -121,41 +121,42 @@ def file(tmp_path):
     return tmp_path / "merge.yml"
 
 
-def test_the_command_follows_the_file(file, tmp_path, capsys):
-    assert main(["--mergekit-config", str(file), "--out", str(tmp_path / "out")]) == 0
+def test_the_command_follows_the_file(file, tmp_path):
+    done = xlmerge("merge", "mergekit", file, "--out", tmp_path / "out")
+    assert done.exit_code == 0
     found, base = state_of(tmp_path / "out"), state_of(tmp_path / "base")
     states = [state_of(tmp_path / f"model{i}") for i in range(3)]
     for name, value in found.items():
         expected = base[name] + 2 * (states[0][name] - base[name]) + states[1][name] - states[2][name]
         assert value.numpy() == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-6)
-    assert "task_arithmetic does not use t" in capsys.readouterr().err
+    assert "task_arithmetic does not use t" in done.stderr
 
 
 def test_the_command_can_write_a_task_vector_and_do_a_dry_run(file, tmp_path):
     out = tmp_path / "out.safetensors"
-    assert main(["--mergekit-config", str(file), "--out", str(out), "--output", "task-vector"]) == 0
+    assert xlmerge("merge", "mergekit", file, "--out", out, "--output", "task-vector").exit_code == 0
     assert out.is_file()
-    assert main(["--mergekit-config", str(file), "--out", str(tmp_path / "dry"), "--dry-run"]) == 0
+    assert xlmerge("merge", "mergekit", file, "--out", tmp_path / "dry", "--dry-run").exit_code == 0
     assert not (tmp_path / "dry").exists()
 
 
-def test_a_mistake_is_one_message_that_names_the_file(file, tmp_path, capsys):
+def test_a_mistake_is_one_message_that_names_the_file(file, tmp_path):
     file.write_text(file.read_text().replace("task_arithmetic", "passthrough"))
-    assert main(["--mergekit-config", str(file), "--out", str(tmp_path / "out")]) == 1
-    error = capsys.readouterr().err
-    assert "merge.yml: xlmerge does not have mergekit's passthrough" in error
-    assert error.count("\n") == 1
+    done = xlmerge("merge", "mergekit", file, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "merge.yml: xlmerge does not have mergekit's passthrough" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
-def test_negative_weights_cannot_average_heads(file, tmp_path, capsys):
-    assert main(["--mergekit-config", str(file), "--out", str(tmp_path / "out"), "--head", "mean"]) == 1
-    assert "the head is averaged, which takes weights of 0 or more" in capsys.readouterr().err
+def test_negative_weights_cannot_average_heads(file, tmp_path):
+    done = xlmerge("merge", "mergekit", file, "--out", tmp_path / "out", "--head", "mean")
+    assert done.exit_code == 1
+    assert "the head is averaged, which takes weights of 0 or more" in done.stderr
 
 
-def test_other_options_of_the_command_do_not_go_with_a_file(file, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main(["--mergekit-config", str(file), "--out", str(tmp_path / "out"), "--method", "ties"])
-    assert "--method" in capsys.readouterr().err
+def test_other_options_of_the_command_do_not_go_with_a_file(file, tmp_path):
+    done = xlmerge("merge", "mergekit", file, "--out", tmp_path / "out", "--weights", "1,2")
+    assert done.exit_code == 2 and "--weights" in done.stderr
 
 
 @pytest.mark.parametrize(("half", "expected"), [(range(4), torch.bfloat16), (range(1, 4), torch.float32)])
@@ -165,7 +166,7 @@ def test_without_a_dtype_the_output_can_hold_all_models(half, expected, file, tm
         weights = folders[i] / "model.safetensors"
         save_file({n: t.to(torch.bfloat16) for n, t in load_file(weights).items()}, weights, metadata={"format": "pt"})
     file.write_text(file.read_text().replace("dtype: float32\n", ""))
-    assert main(["--mergekit-config", str(file), "--out", str(tmp_path / "out")]) == 0
+    assert xlmerge("merge", "mergekit", file, "--out", tmp_path / "out").exit_code == 0
     assert {t.dtype for t in load_file(tmp_path / "out" / "model.safetensors").values()} == {expected}
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import ROOT, preset, snakemake, succeeded
-from workflow_scripts.cli.recommend import main as recommend
+from tests.conftest import ROOT, preset, snakemake, succeeded, xlmerge
 from workflow_scripts.core.words import with_minus
 
 LOCALES = preset("tiny")["locales"]
@@ -80,10 +79,11 @@ def test_rebuilding_gives_the_same_content(tiny_copy: Path) -> None:
     assert dump(database) == before
 
 
-def test_advice_for_one_target(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--configfile", str(ROOT / "presets/tiny.yaml"), "--directory", str(tiny_run)]
-    assert recommend(["--target", "de-DE", *options]) == 0
-    text = capsys.readouterr().out
+def test_advice_for_one_target(tiny_run: Path) -> None:
+    options = ["--configfile", "presets/tiny.yaml", "--directory", tiny_run]
+    done = xlmerge("recommend", "de-DE", *options)
+    assert done.exit_code == 0
+    text = done.stdout
     advised = pd.read_csv(tiny_run / "results/tiny/report/recommendations.csv")
     own = advised[(advised["target"] == "de-DE") & advised["primary"]].iloc[0]
     assert text.startswith("de-DE, with labelled validation data: ")
@@ -91,11 +91,10 @@ def test_advice_for_one_target(tiny_run: Path, capsys: pytest.CaptureFixture[str
     assert own["what"] in text.splitlines()[0] and f"confidence {own['confidence']}." in text.splitlines()[0]
     assert "de-DE, without any data: " in text
     assert "One seed: descriptive" in text and text.count("merge ties_") + text.count("merge average_") >= 4
-    assert recommend(["--target", "de-XX", *options]) == 1
-    assert "unknown target 'de-XX'; did you mean 'de-DE'?" in capsys.readouterr().err
+    wrong = xlmerge("recommend", "de-XX", *options)
+    assert wrong.exit_code == 1 and "unknown target 'de-XX'; did you mean 'de-DE'?" in wrong.stderr
 
 
-def test_advice_without_results_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--configfile", str(ROOT / "presets/tiny.yaml"), "--directory", str(tmp_path)]
-    assert recommend(["--target", "de-DE", *options]) == 1
-    assert "has no results for de-DE yet" in capsys.readouterr().err
+def test_advice_without_results_says_what_to_do(tmp_path: Path) -> None:
+    done = xlmerge("recommend", "de-DE", "--configfile", "presets/tiny.yaml", "--directory", tmp_path)
+    assert done.exit_code == 1 and "has no results for de-DE yet" in done.stderr

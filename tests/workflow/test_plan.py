@@ -1,14 +1,13 @@
-"""`plan_run`: what it foresees is what the next run does, or an upper bound that says so."""
+"""`xlmerge plan`: what it foresees is what the next run does, or an upper bound that says so."""
 
 import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT, command, preset, snakemake, succeeded
+from tests.conftest import ROOT, XLMERGE, command, preset, snakemake, succeeded
 from tests.workflow.events import rerun
 
 LOCALES: list[str] = preset("tiny")["locales"]
@@ -21,7 +20,7 @@ def plan(directory: Path, config: dict[str, Any], *arguments: str) -> str:
     words = command(directory, config)
     options = words[words.index("--directory") : words.index("--cores")]
     done = subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.cli.plan_run", *options, *arguments],
+        [XLMERGE, "plan", *options, *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
@@ -61,7 +60,7 @@ def test_from_scratch_everything_is_due_and_estimated_from_measured_rates(tmp_pa
 
 
 def test_the_reference_study_is_priced_before_anything_is_there(tmp_path: Path) -> None:
-    text = plan(tmp_path, preset("massive"), "--gpus", "2", "32")
+    text = plan(tmp_path, preset("massive"), "--gpus", "2", "--gpus", "32")
     assert not (tmp_path / "results").exists()
     assert "?" not in text and re.search(r"~\d+\.\d GPU-hours", text) and re.search(r"~\d+ CPU-hours", text)
     assert re.search(r"^GPUs +2 +32$", text, re.MULTILINE) and re.search(
@@ -134,8 +133,9 @@ def test_a_bad_config_is_said_as_in_a_run(tiny_copy: Path) -> None:
     words = command(tiny_copy, preset("tiny", lables=["a"]))
     options = words[words.index("--directory") : words.index("--cores")]
     done = subprocess.run(
-        [sys.executable, "-m", "workflow_scripts.cli.plan_run", *options],
+        [XLMERGE, "plan", *options],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         capture_output=True,
         check=False,
