@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.findings.predictor.evidence import Evidence
-from workflow_scripts.findings.predictor.validation import Validation
+from workflow_scripts.findings.predictor.evidence import Evidence, Validation
 from workflow_scripts.results.items import Items
 from workflow_scripts.results.run_results import Results
 

@@ -10,9 +10,9 @@ from scipy import stats
 
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
 from workflow_scripts.findings.claims import merging_pays
-from workflow_scripts.findings.claims.estimates import correlation, spearman
-from workflow_scripts.findings.claims.evidence import Evidence
 from workflow_scripts.findings.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, ledger_rows, read_claims
+from workflow_scripts.findings.claims.outcomes import correlation, spearman
+from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.statistics.differences import Differences
 from workflow_scripts.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
@@ -66,7 +66,7 @@ def verdict(run: Synthetic, claim: str) -> str:
 
 def outcome_of(run: Synthetic, claim: str):
     module, function = next(c["test"] for c in read_claims() if c["claim"] == claim).split(".")
-    return getattr(MODULES[module], function)(Evidence(run.results(), run.paths))
+    return getattr(MODULES[module], function)(PairedRun(run.results(), run.paths))
 
 
 THREE = [(0.05, SUPPORTED), (-0.05, CONTRADICTED), (None, UNDECIDED)]
@@ -315,7 +315,7 @@ def test_every_claim_is_complete_and_has_a_function_of_its_own():
 
 def test_the_ledger_corrects_all_claims_together_and_names_what_is_missing(tmp_path):
     run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
-    ledger = check_claims(Evidence(run.results(), run.paths)).set_index("claim")
+    ledger = check_claims(PairedRun(run.results(), run.paths)).set_index("claim")
     assert list(ledger.reset_index().columns) == list(COLUMNS)
     assert ledger.loc["five_beat_three", "verdict"] == SUPPORTED and ledger.loc["five_beat_three", "n"] == TARGETS
     missing = ledger[ledger["verdict"] == NOT_TESTED]
@@ -330,14 +330,14 @@ def test_the_ledger_corrects_all_claims_together_and_names_what_is_missing(tmp_p
 def test_one_seed_decides_nothing(tmp_path):
     run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
     run.seeds = [0]
-    row = check_claims(Evidence(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
+    row = check_claims(PairedRun(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
     assert row["verdict"] == UNDECIDED and row["low"] > 0 and row["detail"].endswith("(one seed: descriptive)")
 
 
 def test_few_targets_are_said(tmp_path):
     run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
     run.targets = 4
-    row = check_claims(Evidence(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
+    row = check_claims(PairedRun(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
     assert row["verdict"] == UNDECIDED and "too few targets" in row["detail"]
 
 
@@ -354,8 +354,8 @@ def test_differences_are_means_over_pairs_of_experiments(tmp_path):
     experiments = {"a5": settings("ties", k=5), "a3": settings("ties", k=3), "b5": settings(k=5), "b3": settings(k=3)}
     gains = {"a5": 0.1, "b5": -0.02}
     run = Synthetic(tmp_path, experiments, lambda key, p, s: 0.6 + gains.get(key, 0), targets=4)
-    evidence = Evidence(run.results(), run.paths)
-    pairs = evidence.differing("num_languages", 5, 3)
+    run = PairedRun(run.results(), run.paths)
+    pairs = run.differing("num_languages", 5, 3)
     assert sorted(pairs) == [("a5", "a3"), ("b5", "b3")]
-    found = evidence.of_experiments(pairs)
+    found = run.of_experiments(pairs)
     assert [f.means[0] for f in found.values()] == pytest.approx([0.04] * 4)

@@ -10,7 +10,7 @@ from workflow_scripts.evaluation.metrics import probabilities
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.merging.workflow_merge import norm_of
 from workflow_scripts.results import computations
-from workflow_scripts.results.computations import Models, TargetData, break_ties
+from workflow_scripts.results.computations import Members, TargetData, break_ties
 from workflow_scripts.selection.baselines import baseline_entries, baseline_names
 from workflow_scripts.selection.plan import build_plan
 from workflow_scripts.study.slices import merge_slice
@@ -21,7 +21,7 @@ WEIGHTS = [0.5, 0.3, 0.2]
 def ensemble_scores(logits, weights):
     """Class scores of all ensembles of models with these logits."""
     models = {str(i): Scores.of(each, np.zeros(len(each), int)) for i, each in enumerate(logits)}
-    chosen = Models(TargetData("t", 0, pd.DataFrame(), models, {}, ""), list(models), weights)
+    chosen = Members(TargetData("t", 0, pd.DataFrame(), models, {}, ""), list(models), weights)
     names = ("soft", "weighted_soft", "majority", "weighted_majority", "mean_logits")
     return {name: getattr(computations, name)(chosen) for name in names}
 

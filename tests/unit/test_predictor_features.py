@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from workflow_scripts.findings.predictor.evidence import Validation
 from workflow_scripts.findings.predictor.features import Known, feature_table, merge_features
-from workflow_scripts.findings.predictor.validation import Validation
 
 LOCALES = ["a", "b", "c", "t"]
 

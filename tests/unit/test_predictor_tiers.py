@@ -3,8 +3,7 @@
 import pytest
 
 from tests.unit.synthetic_run import synthetic_evidence
-from workflow_scripts.findings.predictor.summary import predictor_summary
-from workflow_scripts.findings.predictor.tiers import ENOUGH, predict_tier
+from workflow_scripts.findings.predictor.tiers import ENOUGH, predict_tier, predictor_summary
 
 
 def near_helps(experiment, similarity):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.findings.older_studies import read_reference, reference_of
 from workflow_scripts.findings.reference_comparison import COLUMNS, NO_EXPERIMENT, NO_TARGET, reference_comparison
-from workflow_scripts.findings.references import read_reference, reference_of
 from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.results.run_results import Results
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.findings.older_studies import Reference
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.selection.systems import BEST_SINGLE_ORACLE, SELF
 
@@ -14,7 +15,7 @@ NO_EXPERIMENT = "this run has no such experiment"
 NO_TARGET = "not a target of this run"
 
 
-def reference_comparison(results: Results, reference: Mapping[str, Any]) -> pd.DataFrame:
+def reference_comparison(results: Results, reference: Reference) -> pd.DataFrame:
     """Return one row per reported quantity.
 
     Parameters
@@ -41,7 +42,7 @@ def experiment_of(results: Results, method: str, wanted: Mapping[str, Any]) -> s
     return next((n for n, e in results.experiments.items() if all(e[k] == v for k, v in settings.items())), None)
 
 
-def _rows(results: Results, reference: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _rows(results: Results, reference: Reference) -> Iterator[dict[str, Any]]:
     merges = {m: _merges(results, experiment_of(results, m, reference["experiment"])) for m in METHODS}
     own, zero_shot = results.baseline(SELF), results.baseline(BEST_SINGLE_ORACLE)
     accuracies = {SELF: own, BEST_SINGLE_ORACLE: zero_shot, **merges}
@@ -61,7 +62,7 @@ def _rows(results: Results, reference: Mapping[str, Any]) -> Iterator[dict[str, 
         if "this_run" in found:
             found = {"this_run": found["this_run"] - zero_shot.loc[target, "accuracy"]}
         yield {"quantity": "merge − zero-shot", "target": target, "method": method, "older_study": value, **found}
-    for target, value in reference[BEST_SINGLE_ORACLE].items():
+    for target, value in reference["best_zero_shot"].items():
         yield {"quantity": BEST_SINGLE_ORACLE, "target": target, "older_study": value, **_of_target(zero_shot, target)}
     for target, value in reference["zero_shot_to_self"].items():
         found = _of_target(zero_shot, target)

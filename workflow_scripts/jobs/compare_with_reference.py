@@ -4,8 +4,8 @@ from typing import Any
 
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import write_table
+from workflow_scripts.findings.older_studies import read_reference
 from workflow_scripts.findings.reference_comparison import reference_comparison
-from workflow_scripts.findings.references import read_reference
 from workflow_scripts.results.run_results import read_results
 
 

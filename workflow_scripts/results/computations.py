@@ -59,14 +59,14 @@ class TargetData:
         """Return a model's correctness per item (n,)."""
         return self.models[locale].correct.astype(float)
 
-    def others(self) -> "Models":
+    def others(self) -> "Members":
         """Return the models of all locales but the target."""
         locales = [locale for locale in self.models if locale != self.target]
-        return Models(self, locales, [1 / len(locales)] * len(locales))
+        return Members(self, locales, [1 / len(locales)] * len(locales))
 
-    def sources(self, entry: Mapping[str, Any]) -> "Models":
+    def sources(self, entry: Mapping[str, Any]) -> "Members":
         """Return the models of a plan entry's sources."""
-        return Models(self, *map(list, zip(*((s["locale"], s["weight"]) for s in entry["sources"]), strict=True)))
+        return Members(self, *map(list, zip(*((s["locale"], s["weight"]) for s in entry["sources"]), strict=True)))
 
     def single(self, locale: str) -> Reached:
         """Return what one locale's model reaches."""
@@ -74,7 +74,7 @@ class TargetData:
 
 
 @dataclass(frozen=True)
-class Models:
+class Members:
     """The models that a system is made of, best source first, with their weights (sum 1)."""
 
     data: TargetData
@@ -97,7 +97,7 @@ class Models:
         return np.eye(self.probabilities.shape[-1])[np.stack([each.argmax(1) for each in self.logits])]
 
 
-Computation = Callable[[Models], Reached | None]
+Computation = Callable[[Members], Reached | None]
 COMPUTATIONS: dict[str, Computation] = {}
 
 
@@ -112,37 +112,37 @@ def computes(*systems: str) -> Callable[[Computation], Computation]:
 
 
 @computes(SELF)
-def own_model(models: Models) -> Reached:
+def own_model(models: Members) -> Reached:
     """Return what the target's own model reaches."""
     return models.data.single(models.data.target)
 
 
 @computes("english")
-def pivot(models: Models) -> Reached | None:
+def pivot(models: Members) -> Reached | None:
     """Return what the pivot's model reaches, if it is among the models."""
     return models.data.single(models.data.pivot) if models.data.pivot in models.locales else None
 
 
 @computes(TOP1)
-def first(models: Models) -> Reached:
+def first(models: Members) -> Reached:
     """Return what the first model reaches."""
     return models.data.single(models.locales[0])
 
 
 @computes(BEST_SINGLE_ORACLE, BEST_SOURCE_ORACLE)
-def best_on_test(models: Models) -> Reached:
+def best_on_test(models: Members) -> Reached:
     """Return what the model reaches that is best on the test data; ties break by name."""
     return models.data.single(min(models.locales, key=lambda s: (-models.data.correct(s).mean(), s)))
 
 
 @computes(BEST_SINGLE, BEST_SOURCE)
-def best_on_validation(models: Models) -> Reached:
+def best_on_validation(models: Members) -> Reached:
     """Return what the model reaches that is best on the target's validation data; ties break by name."""
     return models.data.single(min(models.locales, key=lambda s: (-models.data.validation[s], s)))
 
 
 @computes(MEAN_SINGLE, MEAN_SOURCE)
-def mean(models: Models) -> Reached:
+def mean(models: Members) -> Reached:
     """Return the mean over the models: of an item, their mean correctness."""
     correct = np.mean([models.data.correct(s) for s in models.locales], axis=0)
     return correct, {"accuracy_validation": float(np.mean([models.data.validation[s] for s in models.locales]))}
@@ -160,7 +160,7 @@ def of_scores(scores: Scores, labels: np.ndarray, validation: float, **facts: st
 
 # --- ensembles: several models asked, no merge, and K times the cost of inference
 
-Combination = Callable[[Models], np.ndarray]  # → class scores, float64, shape (n, labels), rows sum to 1
+Combination = Callable[[Members], np.ndarray]  # → class scores, float64, shape (n, labels), rows sum to 1
 
 
 def ensemble(system: str, calibrated: bool = True) -> Callable[[Combination], Combination]:
@@ -168,7 +168,7 @@ def ensemble(system: str, calibrated: bool = True) -> Callable[[Combination], Co
 
     def register(combination: Combination) -> Combination:
         @computes(system)
-        def _(models: Models) -> Reached:
+        def _(models: Members) -> Reached:
             scores, labels = combination(models), models.data.labels
             predictions = scores.argmax(1)
             facts: dict[str, Any] = {"macro_f1": macro_f1(predictions, labels)}
@@ -184,32 +184,32 @@ def ensemble(system: str, calibrated: bool = True) -> Callable[[Combination], Co
 
 
 @ensemble("ensemble_soft")
-def soft(models: Models) -> np.ndarray:
+def soft(models: Members) -> np.ndarray:
     """Return the mean of the models' probabilities."""
     return models.probabilities.mean(0)
 
 
 @ensemble(ENSEMBLE)
-def weighted_soft(models: Models) -> np.ndarray:
+def weighted_soft(models: Members) -> np.ndarray:
     """Return the weighted mean of the models' probabilities."""
     return np.tensordot(np.asarray(models.weights, np.float64), models.probabilities, 1)
 
 
 @ensemble("ensemble_majority", calibrated=False)
-def majority(models: Models) -> np.ndarray:
+def majority(models: Members) -> np.ndarray:
     """Return the share of the models that vote for a class."""
     return break_ties(models.votes.mean(0), models.probabilities.mean(0))
 
 
 @ensemble("ensemble_weighted_majority", calibrated=False)
-def weighted_majority(models: Models) -> np.ndarray:
+def weighted_majority(models: Members) -> np.ndarray:
     """Return the weight of the models that vote for a class."""
     share = np.asarray(models.weights, np.float64)
     return break_ties(np.tensordot(share, models.votes, 1), models.probabilities.mean(0))
 
 
 @ensemble("ensemble_logits")
-def mean_logits(models: Models) -> np.ndarray:
+def mean_logits(models: Members) -> np.ndarray:
     """Return the softmax of the mean logits."""
     return probabilities(np.mean([each.astype(np.float64) for each in models.logits], axis=0))
 

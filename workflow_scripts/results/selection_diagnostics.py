@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.results.tables import SELECTION, listed
-from workflow_scripts.selection.ranking import ranked
+from workflow_scripts.selection.question import ranked
 
 
 def selection_diagnostics(

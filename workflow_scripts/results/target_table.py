@@ -10,7 +10,7 @@ import pandas as pd
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.evaluation.packs import read_pack
-from workflow_scripts.results.computations import COMPUTATIONS, Models, Reached, TargetData, of_scores
+from workflow_scripts.results.computations import COMPUTATIONS, Members, Reached, TargetData, of_scores
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.systems import MERGE, Made, Scope, baselines, name_beside
 from workflow_scripts.selection.trainings import trainings_of
@@ -64,21 +64,21 @@ def target_systems(
     rows = iter(inputs["rows"])
     packs = {locale: {seed: next(rows) for seed in seeds} for locale in locales}
     trained = inputs.get("trained") or [""] * len(seeds)
-    files = map(Stored, inputs["merges"], inputs["merges_validation"], trained, inputs["validation_matrices"])
+    of_seeds = map(SeedFiles, inputs["merges"], inputs["merges_validation"], trained, inputs["validation_matrices"])
     trainings = dict.fromkeys(row.asked for row in baselines("target") if row.made == "training")
-    for seed, stored in zip(seeds, files, strict=True):
+    for seed, files in zip(seeds, of_seeds, strict=True):
         models = {locale: read_pack(packs[locale][seed], target) for locale in locales}
-        validation = read_matrix(stored.validation_matrix)[target].to_dict()
+        validation = read_matrix(files.validation_matrix)[target].to_dict()
         data = TargetData(target, seed, table, models, validation, settings["pivot"])
         systems = [_computed("target", data.others(), {})]
-        systems += [_of_experiment(data, plan[entry_key(n, target, seed)], stored) for n in settings["experiments"]]
+        systems += [_of_experiment(data, plan[entry_key(n, target, seed)], files) for n in settings["experiments"]]
         planned = (plan.get(entry_key(name, target, seed)) for name in (*settings["baselines"], *trainings))
-        systems += [_planned(data, entry, stored) for entry in planned if entry is not None]
+        systems += [_planned(data, entry, files) for entry in planned if entry is not None]
         yield from ((seed, each) for group in systems for each in group)
 
 
 @dataclass(frozen=True)
-class Stored:
+class SeedFiles:
     """The files of one seed: scores of a target's merges and trainings, and the models' validation accuracies."""
 
     merges: str
@@ -94,29 +94,29 @@ class Stored:
         return of_scores(read_pack(self.merges, name), labels, validation)
 
 
-def _of_experiment(data: TargetData, entry: Mapping[str, Any], stored: Stored) -> Iterator[System]:
+def _of_experiment(data: TargetData, entry: Mapping[str, Any], files: SeedFiles) -> Iterator[System]:
     """Yield a merge and the baselines among its own sources."""
     name = entry["experiment"]
-    yield System(MERGE, entry["tier"], name, *stored.reached("merge", name, data.labels))
+    yield System(MERGE, entry["tier"], name, *files.reached("merge", name, data.labels))
     yield from _computed("experiment", data.sources(entry), entry)
     for row in baselines("experiment"):
         if row.made != "logits" and entry.get(row.asked):
-            reached = stored.reached(row.made, name_beside(row.name, name), data.labels)
+            reached = files.reached(row.made, name_beside(row.name, name), data.labels)
             yield System(row.name, row.tier_beside(entry), name, *reached)
 
 
-def _computed(scope: Scope, models: Models, entry: Mapping[str, Any]) -> Iterator[System]:
+def _computed(scope: Scope, models: Members, entry: Mapping[str, Any]) -> Iterator[System]:
     """Yield the systems that are arithmetic on the models' logits, those that can be formed."""
     for row in baselines(scope):
         if row.made == "logits" and (reached := COMPUTATIONS[row.name](models)) is not None:
             yield System(row.name, row.tier_beside(entry), entry.get("experiment", ""), *reached)
 
 
-def _planned(data: TargetData, entry: Mapping[str, Any], stored: Stored) -> Iterator[System]:
+def _planned(data: TargetData, entry: Mapping[str, Any], files: SeedFiles) -> Iterator[System]:
     """Yield the baselines of the target that an entry of the plan is: a merge, or trainings."""
     made: Made = "training" if entry.get("trained") else "merge"
     for name in trainings_of(entry) if made == "training" else [entry["experiment"]]:
-        yield System(name, entry["tier"], "", *stored.reached(made, name, data.labels))
+        yield System(name, entry["tier"], "", *files.reached(made, name, data.labels))
 
 
 def table_rows(target: str, systems: Iterable[tuple[int, System]], clusters: np.ndarray) -> Iterator[Row]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.signatures import plugin_function
-from workflow_scripts.selection.question import Choice, Question
-from workflow_scripts.selection.ranking import proportional
+from workflow_scripts.selection.question import Choice, Question, proportional
 from workflow_scripts.selection.systems import SHRUNK_TOP1, TIERS
 
 Experiments = Mapping[str, Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""What a selector is asked."""
+"""What a selector is asked, and the order and weights of its answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,3 +67,17 @@ class Question:
         """Raise an `XlmergeError` if fewer sources were found than wanted."""
         if len(found) < self.wanted:
             raise XlmergeError(f"{self.target}: {why}; ask for fewer sources (`num_languages`)")
+
+
+def ranked(similarity: Mapping[str, float]) -> list[str]:
+    """Return the candidates, most similar first; ties break by locale name."""
+    return sorted(similarity, key=lambda name: (-similarity[name], name))
+
+
+def proportional(values: Mapping[str, float]) -> Choice:
+    """Return weights proportional to the values: negative ones weigh 0, and if none is positive all weigh the same."""
+    clipped = {name: max(0.0, value) for name, value in values.items()}
+    total = sum(clipped.values())
+    if total == 0:
+        return [(name, 1 / len(clipped)) for name in clipped]
+    return [(name, value / total) for name, value in clipped.items()]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from workflow_scripts.statistics.differences import Differences, shared_clusters
-from workflow_scripts.statistics.one_target import Estimate, exact_p
+from workflow_scripts.statistics.one_target import TestedDifference, exact_p
 from workflow_scripts.statistics.resampling import drawn_means, overall, resampled_quotients, studentised
 
 MANY = 20  # from so many targets on, the bootstrap
@@ -20,7 +20,7 @@ NOTHING = (float("nan"), float("nan"))
 
 def compare_across(
     targets: Mapping[str, Differences], families: Sequence[str]
-) -> tuple[list[Estimate], list[Interval]]:
+) -> tuple[list[TestedDifference], list[Interval]]:
     """Return the estimates of C pairs of systems over all targets, and the intervals from drawing families.
 
     Fewer than 20 targets: exact sign-flip over targets and a t-interval. From 20 on: studentised bootstrap over targets
@@ -85,10 +85,10 @@ def common_variance(targets: Sequence[Differences]) -> np.ndarray:
     return np.maximum(0, (common**2).sum(0) - own)
 
 
-def _few(means: np.ndarray, error: float, shared: bool) -> Estimate:
+def _few(means: np.ndarray, error: float, shared: bool) -> TestedDifference:
     count, effect = len(means), float(means.mean())
     half = float(student.ppf(0.975, count - 1)) * error if count > 1 else float("nan")
     p = exact_p(means)
     if shared and error > 0:
         p = max(p, 2 * float(student.sf(abs(effect) / error, count - 1)))
-    return Estimate(effect, effect - half, effect + half, p, float(error), CROSSED if shared else FLIP)
+    return TestedDifference(effect, effect - half, effect + half, p, float(error), CROSSED if shared else FLIP)

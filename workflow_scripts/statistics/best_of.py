@@ -8,7 +8,7 @@ import numpy as np
 from workflow_scripts.statistics.across_targets import NOTHING, common_variance
 from workflow_scripts.statistics.differences import Differences, shared_clusters
 from workflow_scripts.statistics.draws import DRAWS, EXACT, all_sums, signs
-from workflow_scripts.statistics.one_target import TOLERANCE, Estimate
+from workflow_scripts.statistics.one_target import TOLERANCE, TestedDifference
 from workflow_scripts.statistics.resampling import drawn_means, overall, resampled_quotients, studentised
 from workflow_scripts.statistics.verdicts import chance_band
 
@@ -22,7 +22,7 @@ class BestOf:
 
     Attributes
     ----------
-    estimate : Estimate
+    estimate : TestedDifference
         Mean difference; its p is one-sided: is the best better than the best of noise? The interval takes the choice
         into account, though not all of it where merges are nearly equal.
     chance : float
@@ -33,7 +33,7 @@ class BestOf:
         What 95 % of the counts of improved targets are by chance.
     """
 
-    estimate: Estimate
+    estimate: TestedDifference
     chance: float
     improved: int
     hurt: int
@@ -50,7 +50,7 @@ def best_of(targets: Mapping[str, Differences]) -> BestOf:
     flipped = np.array([-found.means.min() for found in targets.values()])
     low, high, error = _interval(targets, best)
     return BestOf(
-        Estimate(float(best.mean()), low, high, _p(best, flipped), error, TEST),
+        TestedDifference(float(best.mean()), low, high, _p(best, flipped), error, TEST),
         float((best.mean() + flipped.mean()) / 2),
         int((best > 0).sum()),
         int((best < 0).sum()),

@@ -23,7 +23,7 @@ from workflow_scripts.statistics.contrasts import (
 )
 from workflow_scripts.statistics.differences import Differences, paired_differences, shared_clusters
 from workflow_scripts.statistics.draws import DRAWS
-from workflow_scripts.statistics.one_target import Estimate, compare_on_target
+from workflow_scripts.statistics.one_target import TestedDifference, compare_on_target
 from workflow_scripts.statistics.verdicts import (
     BENJAMINI_HOCHBERG,
     HOLM,
@@ -111,7 +111,7 @@ class Comparisons:
             for place, (i, estimate) in enumerate(zip(contrasts, compare_on_target(found), strict=True))
         ]
 
-    def _row(self, place: int, estimate: Estimate, seeds: np.ndarray, units: int) -> Row:
+    def _row(self, place: int, estimate: TestedDifference, seeds: np.ndarray, units: int) -> Row:
         contrast = self.contrasts[place]
         low, high = seed_interval(seeds)
         return {

@@ -14,7 +14,7 @@ TOLERANCE = 1e-6  # relative: sums that differ by rounding alone are equal
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TestedDifference:
     """A mean difference with its 95 % interval and test.
 
     Attributes
@@ -34,7 +34,7 @@ class Estimate:
     test: str
 
 
-def compare_on_target(found: Differences) -> list[Estimate]:
+def compare_on_target(found: Differences) -> list[TestedDifference]:
     """Return the estimate of every pair of systems on one target.
 
     Exact McNemar where all clusters are single items and every difference is −1, 0 or 1; else sign-flip of the
@@ -44,7 +44,7 @@ def compare_on_target(found: Differences) -> list[Estimate]:
     estimates = []
     for column, (p, test) in enumerate(tests):
         low, high, error = cluster_interval(found.sums[:, column], found.sizes)
-        estimates.append(Estimate(float(found.means[column]), low, high, p, error, test))
+        estimates.append(TestedDifference(float(found.means[column]), low, high, p, error, test))
     return estimates
 
 

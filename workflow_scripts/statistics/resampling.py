@@ -6,7 +6,7 @@ import numpy as np
 
 from workflow_scripts.statistics.differences import Differences, shared_clusters
 from workflow_scripts.statistics.draws import CHUNK, DRAWS, resamples
-from workflow_scripts.statistics.one_target import Estimate
+from workflow_scripts.statistics.one_target import TestedDifference
 
 
 def drawn_means(targets: Mapping[str, Differences]) -> Iterator[list[np.ndarray]]:
@@ -99,7 +99,7 @@ def grouped_mean(weights: np.ndarray, groups: np.ndarray, values: np.ndarray) ->
     return means, np.sqrt(count / max(1, count - 1) * squares) / totals
 
 
-def studentised(effect: float, error: float, quotients: np.ndarray, test: str) -> Estimate:
+def studentised(effect: float, error: float, quotients: np.ndarray, test: str) -> TestedDifference:
     """Return the bootstrap-t interval and the equal-tailed p of the hypothesis of no effect.
 
     Parameters
@@ -112,10 +112,10 @@ def studentised(effect: float, error: float, quotients: np.ndarray, test: str) -
     """
     effect, error = float(effect), float(error)
     if not error > 0:
-        return Estimate(effect, effect, effect, 1.0 if effect == 0 else 2 / (DRAWS + 1), error, test)
+        return TestedDifference(effect, effect, effect, 1.0 if effect == 0 else 2 / (DRAWS + 1), error, test)
     lower = np.quantile(quotients, 0.025, method="lower")  # draws without spread are infinite: not to be interpolated
     upper = np.quantile(quotients, 0.975, method="higher")
     observed = effect / error
     beyond = min((quotients >= observed).sum(), (quotients <= observed).sum())
     p = min(1.0, 2 * (int(beyond) + 1) / (DRAWS + 1))
-    return Estimate(effect, effect - float(upper) * error, effect - float(lower) * error, p, error, test)
+    return TestedDifference(effect, effect - float(upper) * error, effect - float(lower) * error, p, error, test)

@@ -4,46 +4,45 @@ from dataclasses import replace
 
 import numpy as np
 
-from workflow_scripts.findings.claims.estimates import correlation, mean_over_targets
-from workflow_scripts.findings.claims.evidence import Evidence
-from workflow_scripts.findings.claims.outcome import Outcome
-from workflow_scripts.selection.ranking import ranked
+from workflow_scripts.findings.claims.outcomes import Outcome, correlation, mean_over_targets
+from workflow_scripts.findings.claims.paired_run import PairedRun
+from workflow_scripts.selection.question import ranked
 from workflow_scripts.selection.systems import BEST_SOURCE, MERGE
 from workflow_scripts.statistics.differences import Differences
 
 HALF = 0.5  # of what perfect choice could gain over chance
 
 
-def real_beats_uriel(evidence: Evidence) -> Outcome | None:
+def real_beats_uriel(run: PairedRun) -> Outcome | None:
     """Test that sources chosen by REAL make better merges than sources chosen by URIEL."""
-    pairs = evidence.differing("similarity_type", "REAL", "URIEL")
-    return _paired(evidence, pairs, 1, "sources by REAL − sources by URIEL")
+    pairs = run.differing("similarity_type", "REAL", "URIEL")
+    return _paired(run, pairs, 1, "sources by REAL − sources by URIEL")
 
 
-def five_beat_three(evidence: Evidence) -> Outcome | None:
+def five_beat_three(run: PairedRun) -> Outcome | None:
     """Test that merges of five sources are better than merges of three."""
-    return _paired(evidence, evidence.differing("num_languages", 5, 3), 1, "five sources − three sources")
+    return _paired(run, run.differing("num_languages", 5, 3), 1, "five sources − three sources")
 
 
-def within_families_first(evidence: Evidence) -> Outcome | None:
+def within_families_first(run: PairedRun) -> Outcome | None:
     """Test that merging within families, then across them, is better than merging all sources at once."""
-    return _paired(evidence, evidence.beside_flat("hierarchical"), 1, "families first − all sources at once")
+    return _paired(run, run.beside_flat("hierarchical"), 1, "families first − all sources at once")
 
 
-def no_dominant_source(evidence: Evidence) -> Outcome | None:
+def no_dominant_source(run: PairedRun) -> Outcome | None:
     """Test that the less the sources' accuracies differ, the more a merge improves on the best of them.
 
     Spread: standard deviation of the sources' validation accuracies on the target. Both are means over the experiments
     with two or more sources, without the target's own model.
     """
-    results = evidence.results
+    results = run.results
     names = [n for n, e in results.experiments.items() if not e["include_target"] and e["num_languages"] != 1]
     spreads: dict[str, list[float]] = {}
     for entry in results.plan.values():
         if entry["experiment"] in names and len(entry["sources"]) > 1:
             accuracies = [results.matrix_validation.loc[s["locale"], entry["target"]] for s in entry["sources"]]
             spreads.setdefault(entry["target"], []).append(float(np.std(accuracies)))
-    found = evidence.differences(
+    found = run.differences(
         {
             t: [((n, MERGE), (n, BEST_SOURCE)) for n in names if t in results.targets_of[n]]
             for t in results.targets
@@ -55,13 +54,13 @@ def no_dominant_source(evidence: Evidence) -> Outcome | None:
     return correlation(spread, found, -1, what) if found else None
 
 
-def uriel_ranks_poorly(evidence: Evidence) -> Outcome | None:
+def uriel_ranks_poorly(run: PairedRun) -> Outcome | None:
     """Test that sources chosen by URIEL gain less than half of what the best choice gains over chance.
 
     Gain: (chance rank − mean rank) / (chance rank − best possible mean rank), ranks by zero-shot accuracy on the
     target: 1 is a perfect choice, 0 chance.
     """
-    results = evidence.results
+    results = run.results
     names = {
         n
         for n, e in results.experiments.items()
@@ -87,8 +86,8 @@ def uriel_ranks_poorly(evidence: Evidence) -> Outcome | None:
     return replace(outcome, effect=effect, low=low, high=high, detail=detail)
 
 
-def _paired(evidence: Evidence, pairs: list[tuple[str, str]], sense: int, what: str) -> Outcome | None:
-    found: dict[str, Differences] = evidence.of_experiments(pairs)
+def _paired(run: PairedRun, pairs: list[tuple[str, str]], sense: int, what: str) -> Outcome | None:
+    found: dict[str, Differences] = run.of_experiments(pairs)
     if not found:
         return None
     return mean_over_targets(found, sense, f"{what}, {len(pairs)} pair{'s' * (len(pairs) > 1)} of experiments")

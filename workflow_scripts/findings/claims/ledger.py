@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from workflow_scripts.findings.claims import choosing_sources, merge_methods, merging_pays, rules_of_thumb
-from workflow_scripts.findings.claims.evidence import Evidence
-from workflow_scripts.findings.claims.outcome import Outcome
+from workflow_scripts.findings.claims.outcomes import Outcome
+from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.statistics.verdicts import BENJAMINI_HOCHBERG, LEVEL, UNDECIDED, adjusted
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
@@ -24,15 +24,15 @@ def read_claims() -> list[dict[str, str]]:
     return yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
 
 
-def check_claims(evidence: Evidence) -> pd.DataFrame:
+def check_claims(run: PairedRun) -> pd.DataFrame:
     """Return the ledger of a run, one row per claim.
 
     The p of all claims that the run can test are corrected together (Benjamini and Hochberg). One seed decides none.
     """
     claims = read_claims()
-    outcomes = [_test(claim["test"])(evidence) for claim in claims]
+    outcomes = [_test(claim["test"])(run) for claim in claims]
     corrected = adjusted([np.nan if outcome is None else outcome.p for outcome in outcomes], BENJAMINI_HOCHBERG)
-    one_seed = evidence.results.one_seed
+    one_seed = run.results.one_seed
     rows = [
         {"claim": claim["claim"], "statement": claim["statement"], **_said(claim, outcome, p, one_seed)}
         for claim, outcome, p in zip(claims, outcomes, corrected, strict=True)

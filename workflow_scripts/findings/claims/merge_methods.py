@@ -3,33 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from workflow_scripts.findings.claims.estimates import mean_over_targets, values
-from workflow_scripts.findings.claims.evidence import Evidence
-from workflow_scripts.findings.claims.outcome import Outcome
+from workflow_scripts.findings.claims.outcomes import Outcome, mean_over_targets, values
+from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.findings.claims.rules_of_thumb import strong_targets
 
 
-def dare_destroys(evidence: Evidence) -> Outcome | None:
+def dare_destroys(run: PairedRun) -> Outcome | None:
     """Test that DARE makes merges worse than the flat merge of the same sources; the mean of each drop rate is told."""
-    pairs = evidence.beside_flat("dare_linear", "dare_ties")
-    if not (found := evidence.of_experiments(pairs)):
+    pairs = run.beside_flat("dare_linear", "dare_ties")
+    if not (found := run.of_experiments(pairs)):
         return None
     outcome = mean_over_targets(found, -1, "DARE − flat merge")
-    return replace(outcome, detail=f"{outcome.detail}; by drop rate {_by_drop_rate(evidence, pairs)}")
+    return replace(outcome, detail=f"{outcome.detail}; by drop rate {_by_drop_rate(run, pairs)}")
 
 
-def _by_drop_rate(evidence: Evidence, pairs: Sequence[tuple[str, str]]) -> str:
+def _by_drop_rate(run: PairedRun, pairs: Sequence[tuple[str, str]]) -> str:
     """Return the mean difference in points per drop rate, from the lowest rate to the highest."""
     rates: dict[float, list[tuple[str, str]]] = {}
     for dare, flat in pairs:
-        rate = evidence.results.experiments[dare]["method_parameters"]["drop_rate"]
+        rate = run.results.experiments[dare]["method_parameters"]["drop_rate"]
         rates.setdefault(rate, []).append((dare, flat))
-    means = {rate: values(evidence.of_experiments(rates[rate]))[0].mean() for rate in sorted(rates)}
+    means = {rate: values(run.of_experiments(rates[rate]))[0].mean() for rate in sorted(rates)}
     return ", ".join(f"{rate:g}: {100 * mean:+.1f}" for rate, mean in means.items())
 
 
-def ties_preserves_strong_targets(evidence: Evidence) -> Outcome | None:
+def ties_preserves_strong_targets(run: PairedRun) -> Outcome | None:
     """Test that TIES beats the flat merge where the best single model is right in more than 70 % of the cases."""
-    found = evidence.of_experiments(evidence.beside_flat("ties"))
-    strong = {t: f for t, f in found.items() if t in strong_targets(evidence)}
+    found = run.of_experiments(run.beside_flat("ties"))
+    strong = {t: f for t, f in found.items() if t in strong_targets(run)}
     return mean_over_targets(strong, 1, "TIES − flat merge where the best source is above 0.7") if strong else None

@@ -7,9 +7,8 @@ import numpy as np
 from scipy.stats import t as student
 from scipy.stats import tukey_hsd
 
-from workflow_scripts.findings.claims.estimates import correlation, mean_over_targets, values
-from workflow_scripts.findings.claims.evidence import Evidence
-from workflow_scripts.findings.claims.outcome import Outcome, points
+from workflow_scripts.findings.claims.outcomes import Outcome, correlation, mean_over_targets, points, values
+from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.selection.systems import MERGE, SELF
 from workflow_scripts.statistics.one_target import compare_on_target
 from workflow_scripts.statistics.verdicts import CONTRADICTED, HOLM, LEVEL, SUPPORTED, adjusted
@@ -17,30 +16,30 @@ from workflow_scripts.statistics.verdicts import CONTRADICTED, HOLM, LEVEL, SUPP
 ALIKE = 0.02  # families whose means differ by less behave alike
 
 
-def helps_on_average(evidence: Evidence) -> Outcome | None:
+def helps_on_average(run: PairedRun) -> Outcome | None:
     """Test that merging improves on the best single model, both chosen on validation data."""
-    if not evidence.effects:
+    if not run.effects:
         return None
-    return mean_over_targets(evidence.effects, 1, "merge − best single model, both chosen on validation data")
+    return mean_over_targets(run.effects, 1, "merge − best single model, both chosen on validation data")
 
 
-def helps_low_resource_more(evidence: Evidence) -> Outcome | None:
+def helps_low_resource_more(run: PairedRun) -> Outcome | None:
     """Test that the less pretraining text a language has, the more merging improves it."""
-    known = {t: f for t, f in evidence.effects.items() if evidence.language(t)["resource_level"] != "unknown"}
-    text = np.array([evidence.language(t)["cc100_gib"] for t in known])
+    known = {t: f for t, f in run.effects.items() if run.language(t)["resource_level"] != "unknown"}
+    text = np.array([run.language(t)["cc100_gib"] for t in known])
     return correlation(text, known, -1, "pretraining text against the merging effect") if known else None
 
 
-def families_alike(evidence: Evidence) -> Outcome | None:
-    """Test that language families differ by less than two points in what merging is worth.
+def families_alike(run: PairedRun) -> Outcome | None:
+    """Test that genera (Germanic, Romance, …) differ by less than two points in what merging is worth.
 
     Contradicted by Tukey's test of all pairs; supported if all pairs are equivalent within two points (two one-sided
-    tests, the pooled variance). The effect is the largest difference between two families (genera) of two or more
+    tests, the pooled variance). The effect is the largest difference between two genera of two or more
     targets each.
     """
     groups: dict[str, list[float]] = {}
-    for target, mean in zip(evidence.effects, values(evidence.effects)[0], strict=True):
-        groups.setdefault(evidence.language(target)["genus"], []).append(mean)
+    for target, mean in zip(run.effects, values(run.effects)[0], strict=True):
+        groups.setdefault(run.language(target)["genus"], []).append(mean)
     groups = {name: means for name, means in groups.items() if len(means) > 1 and name != "unknown"}
     n = sum(map(len, groups.values()))
     if len(groups) < 2:
@@ -54,7 +53,7 @@ def families_alike(evidence: Evidence) -> Outcome | None:
     says = CONTRADICTED if differ <= LEVEL or differ < alike else SUPPORTED
     detail = f"{names[first]} − {names[second]}, the two that differ most: {points(effect, low, high)}"
     p = differ if says == CONTRADICTED else alike
-    return Outcome(effect, low, high, p, n, "targets", says, True, f"{detail}, {len(names)} families of {n} targets")
+    return Outcome(effect, low, high, p, n, "targets", says, True, f"{detail}, {len(names)} genera of {n} targets")
 
 
 def _equivalence(groups: list[list[float]], margin: float) -> float:
@@ -69,21 +68,21 @@ def _equivalence(groups: list[list[float]], margin: float) -> float:
     return max(p)
 
 
-def target_included_never_wins(evidence: Evidence) -> Outcome | None:
+def target_included_never_wins(run: PairedRun) -> Outcome | None:
     """Test that no merge that includes the target's own model is better than that model.
 
     Supported if IncTar merges are worse on average and none is significantly better (Holm over all merges and targets).
     """
-    names = [name for name, e in evidence.results.experiments.items() if e["include_target"]]
+    names = [name for name, e in run.results.experiments.items() if e["include_target"]]
     pairs = {
-        t: [((name, MERGE), ("", SELF)) for name in names if t in evidence.results.targets_of[name]]
-        for t in evidence.results.targets
+        t: [((name, MERGE), ("", SELF)) for name in names if t in run.results.targets_of[name]]
+        for t in run.results.targets
     }
     pairs = {t: found for t, found in pairs.items() if found}
     if not pairs:
         return None
-    outcome = mean_over_targets(evidence.differences(pairs), -1, "merges with the target − the target's own model")
-    single = [(e.effect, e.p, t) for t, wanted in pairs.items() for e in compare_on_target(evidence.each(t, wanted))]
+    outcome = mean_over_targets(run.differences(pairs), -1, "merges with the target − the target's own model")
+    single = [(e.effect, e.p, t) for t, wanted in pairs.items() for e in compare_on_target(run.each(t, wanted))]
     corrected = adjusted([p for _, p, _ in single], HOLM)
     winners = [(p, t) for p, (effect, _, t) in zip(corrected, single, strict=True) if p <= LEVEL and effect > 0]
     if not winners:

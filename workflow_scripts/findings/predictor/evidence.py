@@ -1,6 +1,7 @@
 """All that the predictor and the recommendations are made from."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,13 +10,45 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.core.digests import derive_seed
+from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
+from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.data.examples import read_examples
+from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.findings.predictor.features import OMITTED, Known, feature_table
 from workflow_scripts.findings.predictor.options import Key, Option, target_options
 from workflow_scripts.findings.predictor.regret import halves
-from workflow_scripts.findings.predictor.validation import Validation
-from workflow_scripts.results.items import Items
+from workflow_scripts.results.items import Items, read_items
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.results.tables import method_title
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One target's validation data.
+
+    Attributes
+    ----------
+    clusters : ndarray, shape (n,)
+    predictions : dict of (locale, seed) to ndarray of int, shape (n,)
+        Of every locale's model.
+    correct : dict of (locale or experiment, seed) to ndarray of bool, shape (n,)
+    """
+
+    clusters: np.ndarray
+    predictions: dict[tuple[str, int], np.ndarray]
+    correct: dict[tuple[str, int], np.ndarray]
+
+    def accuracy(self, models: Sequence[tuple[str, int]]) -> Accuracy:
+        """Return the mean accuracy of models or merges (name, seed), with its interval."""
+        return clustered_accuracy(np.mean([self.correct[m] for m in models], axis=0), self.clusters)
+
+    def agreement(self, locales: Sequence[str], seed: int) -> np.ndarray:
+        """Return the share of sentences on which two locales' models predict the same (locale × locale)."""
+        shares = np.eye(len(locales))
+        for i, j in itertools.combinations(range(len(locales)), 2):
+            same = self.predictions[locales[i], seed] == self.predictions[locales[j], seed]
+            shares[i, j] = shares[j, i] = same.mean()
+        return shares
 
 
 @dataclass(frozen=True)
@@ -93,3 +126,60 @@ class Evidence:
         """Return the validation accuracies that fixed rules read: of the target's own model, of the best other."""
         column = self.results.matrix_validation[target]
         return {"self": float(column[target]), "best": float(column.drop(target).max())}
+
+
+def read_evidence(
+    results: Results, items: Mapping[str, str], inputs: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Evidence:
+    """Return the evidence of a run.
+
+    Parameters
+    ----------
+    results : Results
+    items : mapping
+        Target → its items.
+    inputs : mapping
+        Those of `read_validation`; ``similarities`` in the order of similarity types × seeds, and
+        ``seed_matrices_validation`` of seeds.
+    settings : mapping
+        Those of `read_validation`; ``tiers``: similarity type → supervision tier.
+    """
+    seeds = settings["run"]["seeds"]
+    similarities = zip(itertools.product(settings["tiers"], seeds), inputs["similarities"], strict=True)
+    matrices = zip(seeds, inputs["seed_matrices_validation"], strict=True)
+    return Evidence(
+        results,
+        {target: read_items(path) for target, path in items.items()},
+        read_validation(inputs, settings),
+        {key: read_matrix(path) for key, path in similarities},
+        {seed: read_matrix(path) for seed, path in matrices},
+        settings["tiers"],
+    )
+
+
+def read_validation(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Validation]:
+    """Return target → its validation data.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``validation_tables`` and their digests in the order of targets; ``validation_rows`` in the order of locales ×
+        seeds; ``validation_merges`` in the order of targets × seeds.
+    settings : mapping
+        ``targets``: [target, its experiments] in order; ``run``: ``locales`` and ``seeds``.
+    """
+    locales, seeds = settings["run"]["locales"], settings["run"]["seeds"]
+    rows = dict(zip(itertools.product(locales, seeds), inputs["validation_rows"], strict=True))
+    targets = [target for target, _ in settings["targets"]]
+    merges = dict(zip(itertools.product(targets, seeds), inputs["validation_merges"], strict=True))
+    tables = zip(inputs["validation_tables"], inputs["validation_digests"], strict=True)
+    found = {}
+    for (target, experiments), (table, digest) in zip(settings["targets"], tables, strict=True):
+        models = {key: read_pack(path, target) for key, path in rows.items()}
+        merged = {(name, seed): read_pack(merges[target, seed], name) for name in experiments for seed in seeds}
+        found[target] = Validation(
+            read_examples(table, digest)["cluster"].to_numpy(),
+            {key: scores.predictions for key, scores in models.items()},
+            {key: scores.correct for key, scores in {**models, **merged}.items()},
+        )
+    return found

@@ -47,7 +47,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Choice:
+class TargetChoice:
     """What is chosen for one target and tier.
 
     Attributes
@@ -109,7 +109,7 @@ def target_options(systems: pd.DataFrame, experiments: Mapping[str, Mapping[str,
     return found
 
 
-def choose(options: Mapping[str, Sequence[Option]], target: str, tier: str) -> Choice | None:
+def choose(options: Mapping[str, Sequence[Option]], target: str, tier: str) -> TargetChoice | None:
     """Return the choice for one target at one tier; None if no single source is of the tier.
 
     From `labelled validation` on, options are scored by their accuracy on the target's own validation data. Below it
@@ -130,8 +130,8 @@ def choose(options: Mapping[str, Sequence[Option]], target: str, tier: str) -> C
     if not singles:
         return None
     if not merges:
-        return Choice(_best(singles, scores), None, None, scores)
-    return Choice(_best(singles, scores), _best(merges, scores), _best(merges, others), scores)
+        return TargetChoice(_best(singles, scores), None, None, scores)
+    return TargetChoice(_best(singles, scores), _best(merges, scores), _best(merges, others), scores)
 
 
 def within(tier: str, limit: str) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from workflow_scripts.findings.older_study import STRONG_SOURCE, ZS_SELF
-from workflow_scripts.findings.predictor.options import LABELLED, Choice, Option
+from workflow_scripts.findings.older_studies import STRONG_SOURCE, ZS_SELF
+from workflow_scripts.findings.predictor.options import LABELLED, Option, TargetChoice
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Policy:
     """A rule that picks an option from a choice and the validation accuracies ``self`` and ``best`` (zero-shot)."""
 
     description: str
-    pick: Callable[[Choice, Mapping[str, float]], Option]
+    pick: Callable[[TargetChoice, Mapping[str, float]], Option]
 
 
 def policies(tier: str) -> dict[str, Policy]:
@@ -46,5 +46,5 @@ def policies(tier: str) -> dict[str, Policy]:
     return found
 
 
-def _recipe(choice: Choice) -> Option:
+def _recipe(choice: TargetChoice) -> Option:
     return choice.recipe or choice.single

@@ -8,7 +8,7 @@ import pandas as pd
 
 from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.findings.predictor.evidence import Evidence
-from workflow_scripts.findings.predictor.options import LABELLED, Choice, Option, choose
+from workflow_scripts.findings.predictor.options import LABELLED, Option, TargetChoice, choose
 from workflow_scripts.selection.systems import FEW_SHOT, SELF
 from workflow_scripts.statistics.differences import paired_differences
 from workflow_scripts.statistics.one_target import cluster_interval
@@ -52,7 +52,7 @@ def recommendations(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(choice: Choice, target: str, tier: str, evidence: Evidence) -> dict[str, Any]:
+def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence) -> dict[str, Any]:
     chosen, other = choice.chosen, _alternative(choice)
     judged = _on_test(evidence, target, chosen)
     bar = FINE_TUNE_BELOW * _own_models_elsewhere(evidence, target)
@@ -86,7 +86,7 @@ def _row(choice: Choice, target: str, tier: str, evidence: Evidence) -> dict[str
     }
 
 
-def _alternative(choice: Choice) -> Option | None:
+def _alternative(choice: TargetChoice) -> Option | None:
     return choice.merge if choice.chosen == choice.single else choice.single
 
 
@@ -162,7 +162,7 @@ def _confidence_in_need(evidence: Evidence, target: str, chosen: Option, bar: fl
     return confidence(judged.value < bar, judged.high < bar and bool((per_seed < bar).all()), len(per_seed))
 
 
-def _reason(choice: Choice, tier: str, upper: float, bar: float, hopeless: bool) -> str:
+def _reason(choice: TargetChoice, tier: str, upper: float, bar: float, hopeless: bool) -> str:
     """Return the choice in one sentence, with the numbers that made it."""
     chosen, other = choice.chosen, _alternative(choice)
     if hopeless:

@@ -10,7 +10,7 @@ PERMUTATIONS = 499
 
 
 @dataclass(frozen=True)
-class Scores:
+class Quality:
     """Quality of leave-one-target-out predictions.
 
     Attributes
@@ -28,10 +28,10 @@ class Scores:
     correlation: float
 
 
-def score(responses: np.ndarray, predictions: np.ndarray, groups: np.ndarray) -> Scores:
+def score(responses: np.ndarray, predictions: np.ndarray, groups: np.ndarray) -> Quality:
     """Return the quality of predictions (n,) of responses (n,) by group (n,)."""
     flat = np.ptp(responses) == 0 or np.ptp(predictions) == 0
-    return Scores(
+    return Quality(
         float(r_squared(responses[:, None], predictions[:, None], groups)[0]),
         float(np.abs(responses - predictions).mean()),
         float("nan") if flat else float(np.corrcoef(responses, predictions)[0, 1]),

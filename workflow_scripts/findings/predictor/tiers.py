@@ -1,4 +1,4 @@
-"""The predictor of one supervision tier: what it learns, how well, and what following it would cost."""
+"""The predictor of each supervision tier: what it learns, how well, and what following it would cost."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,23 +7,37 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import GradientBoostingRegressor
 
+from workflow_scripts.core.atomic import for_json
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.findings.predictor.evidence import Evidence
-from workflow_scripts.findings.predictor.options import Choice, Option, choose, within
+from workflow_scripts.findings.predictor.options import Option, TargetChoice, choose, within
 from workflow_scripts.findings.predictor.policies import policies
-from workflow_scripts.findings.predictor.regret import Judged, judge, means_over_targets
+from workflow_scripts.findings.predictor.recommendations import FINE_TUNE_BELOW
+from workflow_scripts.findings.predictor.regret import HALVINGS, Judged, judge, means_over_targets
 from workflow_scripts.findings.predictor.ridge import fit_ridge, leave_one_out
 from workflow_scripts.findings.predictor.scores import permutation_null, r_squared, score
+from workflow_scripts.selection.systems import TIERS
+from workflow_scripts.statistics.verdicts import SEEDS
 
 ENOUGH = 20  # targets from which on a predictor is tested; below that everything is descriptive
 LEAST = 3  # targets without which nothing can be learnt and left out
+DEFINITIONS = {
+    "effect": "test accuracy of a merge − that of the tier's single source, both means over seeds; the single source "
+    "is best_zero_shot_val where validation labels may be seen, else the one that is best on the other targets' "
+    "validation data",
+    "regret": "test accuracy lost against the best option in hindsight, chosen on one half of the test clusters and "
+    f"judged, like every policy, on the other ({HALVINGS} ways of halving, both directions)",
+    "p": "share of permutations of whole targets whose leave-one-target-out R² is as large, everything refitted; only "
+    f"from {ENOUGH} targets on",
+    "interval": "95 %, over targets, conditional on the trained models",
+}
 
 
 @dataclass(frozen=True)
 class _Task:
     """A tier's targets: choices, options (the single source, then merges), their judgement."""
 
-    choices: dict[str, Choice]
+    choices: dict[str, TargetChoice]
     options: dict[str, list[Option]]
     judged: dict[str, Judged]
     rows: list[tuple[str, str]]  # (experiment, target) of every merge
@@ -33,11 +47,24 @@ class _Task:
         return np.array([target for _, target in self.rows])
 
 
+def predictor_summary(evidence: Evidence) -> dict[str, Any]:
+    """Return tier → what was learnt and what policies lose; see `predict_tier`."""
+    tiers = {tier: predict_tier(tier, evidence) for tier in TIERS}
+    found = {
+        "definitions": DEFINITIONS,
+        "criteria": {"targets": ENOUGH, "fine_tune_below": FINE_TUNE_BELOW, "seeds": SEEDS},
+        "targets": len(evidence.results.targets),
+        "not_halved": sorted(set(evidence.results.targets) - set(evidence.first_halves)),
+        "tiers": {tier: part for tier, part in tiers.items() if part is not None},
+    }
+    return dict(for_json(found))
+
+
 def predict_tier(tier: str, evidence: Evidence) -> dict[str, Any] | None:
     """Return what `report/predictor.json` says of a tier; None if no experiment is of it.
 
     The effect of a merge is its test accuracy, mean over seeds, minus that of the tier's single source
-    (`Choice.single`: with labels `best_zero_shot_val`).
+    (`TargetChoice.single`: with labels `best_zero_shot_val`).
     """
     task = _task(tier, evidence)
     if not task.rows:

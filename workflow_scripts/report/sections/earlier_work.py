@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workflow_scripts.core.words import number, percent, points, with_minus
-from workflow_scripts.findings.older_study import ZS_SELF
+from workflow_scripts.findings.older_studies import ZS_SELF
 from workflow_scripts.report import plots
 from workflow_scripts.report.blocks import (
     Block,

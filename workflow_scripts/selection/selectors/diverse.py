@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workflow_scripts.selection.question import Choice, Question
-from workflow_scripts.selection.ranking import proportional
+from workflow_scripts.selection.question import Choice, Question, proportional
 
 SUPERVISION = "none"
 

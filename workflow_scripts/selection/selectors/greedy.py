@@ -1,7 +1,6 @@
 """Greedy soup: a source is added if the merged model does not get worse on the target's validation data."""
 
-from workflow_scripts.selection.question import Choice, Question
-from workflow_scripts.selection.ranking import proportional
+from workflow_scripts.selection.question import Choice, Question, proportional
 
 SUPERVISION = "labelled validation"
 USES_SIMILARITY = False

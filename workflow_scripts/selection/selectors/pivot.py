@@ -1,7 +1,6 @@
 """The pivot language alone, or with the most similar others."""
 
-from workflow_scripts.selection.question import Choice, Question
-from workflow_scripts.selection.ranking import proportional, ranked
+from workflow_scripts.selection.question import Choice, Question, proportional, ranked
 
 SUPERVISION = "none"
 WITHOUT_PIVOT = True  # the pivot itself cannot be a target

@@ -7,8 +7,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.selection.question import Choice, Question
-from workflow_scripts.selection.ranking import proportional, ranked
+from workflow_scripts.selection.question import Choice, Question, proportional, ranked
 
 SUPERVISION = "none"
 

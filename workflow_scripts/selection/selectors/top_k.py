@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflow_scripts.selection.question import Choice, Question
-from workflow_scripts.selection.ranking import proportional, ranked
+from workflow_scripts.selection.question import Choice, Question, proportional, ranked
 
 SUPERVISION = "none"
 

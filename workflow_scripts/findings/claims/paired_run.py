@@ -16,7 +16,7 @@ SYSTEMS = frozenset({MERGE, SELF, BEST_SINGLE, BEST_SOURCE})
 FLAT = ("average", "similarity")  # what a method that does more is compared with
 
 
-class Evidence:
+class PairedRun:
     """A run, as claims look at it.
 
     Parameters

@@ -1,20 +1,74 @@
-"""Statistics over targets that claims are judged by."""
+"""What a run says of a claim: estimates over targets, and how they speak."""
 
-from collections.abc import Collection, Mapping, Sized
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence, Sized
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm, permutation_test, rankdata, ttest_ind
 
 from workflow_scripts.core.digests import derive_seed
-from workflow_scripts.findings.claims.outcome import Outcome, excludes_zero, points, speaks
+from workflow_scripts.core.words import bracketed
 from workflow_scripts.statistics.across_targets import compare_across
 from workflow_scripts.statistics.differences import Differences
-from workflow_scripts.statistics.verdicts import LEVEL, SUPPORTED, seed_interval, smallest_p
+from workflow_scripts.statistics.verdicts import (
+    CONTRADICTED,
+    LEVEL,
+    SUPPORTED,
+    clear_of_zero,
+    seed_interval,
+    smallest_p,
+)
 
+Interval = tuple[float, float]
 SIDE = 3  # fewest targets on each side of a threshold
 CORRELATED = 5  # fewest targets for a rank correlation: 2/5! is the smallest p
 NORMAL = float(norm.ppf(0.975))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An estimate, and what it would say of the claim if it were certain.
+
+    Attributes
+    ----------
+    effect, low, high, p : float
+        With a 95 % interval; p before correction, two-sided where the claim has a direction.
+    n : int
+    unit : str
+        What n counts.
+    speaks : {"supported", "contradicted"}
+    decisive : bool
+        Do all intervals exclude what the claim is tested against?
+    detail : str
+        A sentence with the numbers.
+    """
+
+    effect: float
+    low: float
+    high: float
+    p: float
+    n: int
+    unit: str
+    speaks: str
+    decisive: bool
+    detail: str
+
+
+def speaks(effect: float, sense: int) -> str:
+    """Return what an effect says of a claim that expects one of this sign (+1 or −1)."""
+    return SUPPORTED if effect * sense > 0 else CONTRADICTED
+
+
+def excludes_zero(effect: float, intervals: Sequence[Interval]) -> bool:
+    """Tell whether all known intervals lie on the effect's side of 0, and at least one is known."""
+    known = any(not np.isnan(low) for low, _ in intervals)
+    return known and effect != 0 and clear_of_zero(effect, intervals)
+
+
+def points(effect: float, low: float, high: float) -> str:
+    """Return a difference of accuracies in points with its interval."""
+    text = f"{100 * effect:+.1f} points"
+    return text if np.isnan(low) else f"{text} {bracketed(low, high)}"
 
 
 def values(found: Mapping[str, Differences]) -> tuple[np.ndarray, np.ndarray]:

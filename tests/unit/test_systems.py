@@ -1,0 +1,110 @@
+"""The one table of systems: nothing else lists them, and a new baseline is one row plus its computation."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.unit.synthetic_runs import BASELINES, Synthetic, settings
+from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.findings.predictor.options import target_options
+from workflow_scripts.results import database, tables
+from workflow_scripts.results.computations import COMPUTATIONS, Members, TargetData, computes
+from workflow_scripts.results.target_table import _computed
+from workflow_scripts.selection import systems
+from workflow_scripts.selection.systems import SYSTEMS, TIERS, SystemRow
+from workflow_scripts.statistics.contrasts import exploratory_contrasts
+
+ROOT = Path(__file__).resolve().parents[2] / "workflow_scripts"
+TABLE = ROOT / "selection/systems.py"
+EXPERIMENT = "average_NXN_k3"
+
+
+def listed(file: Path) -> list[set[str]]:
+    """The names of systems in each collection that a module spells out."""
+    names = {row.name for row in SYSTEMS}
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            found.append({e.value for e in node.elts if isinstance(e, ast.Constant)} & names)
+        elif isinstance(node, ast.Dict):
+            found.append({e.value for e in node.keys if isinstance(e, ast.Constant)} & names)
+    return found
+
+
+@pytest.mark.parametrize(
+    "room", ["selection", "results", "statistics", "findings", "planning", "study", "jobs", "merging"]
+)
+def test_nothing_else_lists_systems(room):
+    files = [file for file in (ROOT / room).rglob("*.py") if file != TABLE]
+    assert not {str(file.relative_to(ROOT)): each for file in files for each in listed(file) if len(each) >= 3}
+
+
+def test_names_are_unique_and_tiers_are_known():
+    assert len({row.name for row in SYSTEMS}) == len(SYSTEMS)
+    assert {row.tier for row in SYSTEMS} <= {*TIERS, systems.ORACLE, systems.OF_MERGE, systems.OF_SELECTION}
+    assert {row.variant_of for row in SYSTEMS} - {""} <= {row.name for row in SYSTEMS}
+
+
+def test_every_system_of_logits_has_a_computation_and_every_computation_a_row():
+    assert {row.name for row in SYSTEMS if row.made == "logits"} == set(COMPUTATIONS)
+
+
+def test_oracles_are_marked_and_never_compared_or_offered():
+    oracles = [row for row in SYSTEMS if row.oracle]
+    assert [row.column for row in oracles] == ["best_zero_shot_oracle", "best_source_oracle"]
+    assert not any(row.compared or row.offered for row in oracles)
+
+
+def test_a_sized_system_has_the_row_of_its_family():
+    name = systems.sized_name(systems.SEED_SOUP, 3)
+    assert systems.system(name).name == systems.SEED_SOUP and systems.column(name) == name == "seed_soup_k3"
+    with pytest.raises(StopIteration):
+        systems.system("no such system")
+
+
+@pytest.fixture
+def worst(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new baseline: one row, one computation."""
+    row = SystemRow("worst", "the worst other model", "labelled validation", "target", offered=True)
+    monkeypatch.setattr(systems, "SYSTEMS", (*SYSTEMS, row))
+    monkeypatch.setitem(COMPUTATIONS, "worst", None)  # undone after the test
+
+    @computes("worst")
+    def worst(models: Members):
+        return models.data.single(max(models.locales, key=lambda s: (-models.data.validation[s], s)))
+
+    return "worst"
+
+
+def test_a_new_baseline_is_evaluated(worst):
+    scores = {s: Scores.of(np.eye(2, dtype=np.float32)[[i, 0, 1]], np.array([0, 0, 1])) for i, s in enumerate("ab")}
+    data = TargetData(
+        "t", 0, pd.DataFrame({"label": [0, 0, 1]}), {**scores, "t": scores["a"]}, {"a": 1, "b": 0.5, "t": 1}, "x"
+    )
+    found = {system.name: system for system in _computed("target", data.others(), {})}
+    assert found[worst].tier == "labelled validation" and found[worst].facts["model"] == "b"
+    assert found[worst].correct.tolist() == [0, 1, 1]
+
+
+def test_a_new_baseline_is_in_tables_database_contrasts_and_advice(worst, tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.unit.synthetic_runs.BASELINES", (*BASELINES, worst))
+    run = Synthetic(tmp_path, {EXPERIMENT: settings()}, lambda key, p, s: 0.4 if key == worst else 0.5, targets=4)
+    results = run.results()
+    results.systems[["n_effective", "low", "high", "macro_f1", "nll", "ece"]] = 0.1
+    results.systems["tier"] = "labelled validation"
+    target, places = run.names[0], [(t, s) for t in run.names for s in run.seeds]
+    details = tables.merge_details(results)
+    assert (details[worst] == 0.4).all()
+    told = {"ablations": {EXPERIMENT: ["block"]}, "base": "", "results_dir": ""}
+    facts = {place: {EXPERIMENT: {"identity": ""}} for place in places}
+    row = next(database._experiments(results, details, told, dict.fromkeys(places, ("", "")), facts))
+    assert row[worst] == 0.4
+    contrast = next(c for c in exploratory_contrasts(results) if c.baseline == worst)
+    assert contrast.name == "merge − worst" and list(contrast.pairs) == run.names
+    mean = results.mean[results.mean["target"] == target]
+    assert ("", worst) in [option.key for option in target_options(mean, results.experiments)]
+    assert systems.title(worst) in [row.title for row in systems.usable("target")]
