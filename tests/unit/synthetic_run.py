@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.findings.predictor.evidence import Evidence, Validation
-from workflow_scripts.results.items import Items
+from workflow_scripts.results.items import Correctness
 from workflow_scripts.results.run_results import Results
 
 K = 2
@@ -100,7 +100,7 @@ class _Run:
                 correct[entry["experiment"], "merge", seed] = self.draw(self.merged(entry)).astype(np.float32)
                 correct[entry["experiment"], "top1", seed] = models[entry["sources"][0]["locale"]]
         clusters = np.array([f"{target}-{i // 2}" for i in range(self.n)])
-        return Items(np.arange(self.n).astype(str), clusters, correct)
+        return Correctness(np.arange(self.n).astype(str), clusters, correct)
 
 
 def _systems(target, items, validation, plan):

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from scipy.stats import beta, permutation_test
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from workflow_scripts.results.items import Items
+from workflow_scripts.results.items import Correctness
 from workflow_scripts.statistics import one_target
 from workflow_scripts.statistics.differences import Differences, paired_differences, shared_clusters
 from workflow_scripts.statistics.one_target import (
@@ -32,9 +32,9 @@ def differences(values: np.ndarray, clusters: np.ndarray) -> Differences:
     return Differences(names, np.bincount(index), sums, np.array([[values.mean()]]))
 
 
-def items(correct: dict, clusters: list[str]) -> Items:
+def items(correct: dict, clusters: list[str]) -> Correctness:
     values = {key: np.array(value, np.float32) for key, value in correct.items()}
-    return Items(np.array([f"i{n}" for n in range(len(clusters))]), np.array(clusters), values)
+    return Correctness(np.array([f"i{n}" for n in range(len(clusters))]), np.array(clusters), values)
 
 
 def test_differences_are_summed_by_cluster_and_averaged_over_seeds():

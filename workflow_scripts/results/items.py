@@ -25,7 +25,7 @@ NOTE = b"items"
 
 
 @dataclass(frozen=True)
-class Items:
+class Correctness:
     """Correctness per item of one target's test set.
 
     Attributes
@@ -70,7 +70,7 @@ def write_items(
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_items(path: str | Path, systems: Collection[str] | None = None) -> Items:
+def read_items(path: str | Path, systems: Collection[str] | None = None) -> Correctness:
     """Read a target's items.
 
     Parameters
@@ -96,4 +96,4 @@ def read_items(path: str | Path, systems: Collection[str] | None = None) -> Item
     lists = table["correct"].combine_chunks()
     values = lists.flatten().to_numpy().reshape(table.num_rows, len(ids))
     keys = zip(*(table[name].to_pylist() for name in ("experiment", "system", "seed")), strict=True)
-    return Items(ids, clusters, dict(zip(keys, values, strict=True)))
+    return Correctness(ids, clusters, dict(zip(keys, values, strict=True)))

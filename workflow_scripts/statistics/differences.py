@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from workflow_scripts.results.items import Items
+from workflow_scripts.results.items import Correctness
 
 System = tuple[str, str]  # (experiment, system)
 Pair = tuple[System, System]
@@ -61,7 +61,7 @@ class Differences:
         return Differences(self.clusters, self.sizes, self.sums[:, columns], self.seeds[columns])
 
 
-def paired_differences(items: Items, pairs: Sequence[Pair]) -> Differences:
+def paired_differences(items: Correctness, pairs: Sequence[Pair]) -> Differences:
     """Return the differences first − second of pairs of systems of a target.
 
     A system that is made once for all seeds, as a soup of seeds is, counts with each of the other's seeds.

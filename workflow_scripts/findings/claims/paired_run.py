@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.results.items import Items, read_items
+from workflow_scripts.results.items import Correctness, read_items
 from workflow_scripts.results.run_results import Results, differing
 from workflow_scripts.results.tables import SELECTION
 from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SOURCE, MERGE, SELF
@@ -29,9 +29,9 @@ class PairedRun:
     def __init__(self, results: Results, paths: Mapping[str, str | Path]) -> None:
         self.results = results
         self.paths = paths
-        self._items: dict[str, Items] = {}
+        self._items: dict[str, Correctness] = {}
 
-    def items(self, target: str) -> Items:
+    def items(self, target: str) -> Correctness:
         """Return a target's items, of the systems that claims look at."""
         if target not in self._items:
             self._items[target] = read_items(self.paths[target], SYSTEMS)

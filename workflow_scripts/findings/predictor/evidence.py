@@ -17,7 +17,7 @@ from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.findings.predictor.features import OMITTED, Known, feature_table
 from workflow_scripts.findings.predictor.options import Key, Option, target_options
 from workflow_scripts.findings.predictor.regret import halves
-from workflow_scripts.results.items import Items, read_items
+from workflow_scripts.results.items import Correctness, read_items
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.results.tables import method_title
 
@@ -58,7 +58,7 @@ class Evidence:
     Attributes
     ----------
     results : Results
-    items : dict of str to Items
+    items : dict of str to Correctness
         Target → correctness per test item.
     validation : dict of str to Validation
     similarities : mapping
@@ -70,7 +70,7 @@ class Evidence:
     """
 
     results: Results
-    items: Mapping[str, Items]
+    items: Mapping[str, Correctness]
     validation: Mapping[str, Validation]
     similarities: Mapping[tuple[str, int], pd.DataFrame]
     seed_matrices: Mapping[int, pd.DataFrame]

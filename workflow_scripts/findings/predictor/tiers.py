@@ -9,9 +9,9 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from workflow_scripts.core.atomic import for_json
 from workflow_scripts.core.digests import derive_seed
+from workflow_scripts.findings.predictor.decision_rules import policies
 from workflow_scripts.findings.predictor.evidence import Evidence
 from workflow_scripts.findings.predictor.options import Option, TargetChoice, choose, within
-from workflow_scripts.findings.predictor.policies import policies
 from workflow_scripts.findings.predictor.recommendations import FINE_TUNE_BELOW
 from workflow_scripts.findings.predictor.regret import HALVINGS, Judged, judge, means_over_targets
 from workflow_scripts.findings.predictor.ridge import fit_ridge, leave_one_out
