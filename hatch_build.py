@@ -1,4 +1,4 @@
-"""What a wheel holds beside the package: the workflow, which in a clone lies beside it (core/environment.py knows both)."""
+"""A wheel holds the workflow in the package; in a clone it lies beside it (core/environment.py knows both)."""
 
 from typing import Any
 
