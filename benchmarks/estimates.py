@@ -15,8 +15,7 @@ from typing import Any
 from benchmarks.xlm_r import table
 from workflow_scripts.planning.forecast import forecast
 from workflow_scripts.planning.jobs import Job, read_jobs
-from workflow_scripts.planning.memory import host_mb
-from workflow_scripts.planning.model import SUBMITTED, Model
+from workflow_scripts.planning.model import SUBMITTED, Model, host_mb
 from workflow_scripts.planning.sizes import find_data, find_encoder
 from workflow_scripts.planning.totals import NEEDED
 from workflow_scripts.planning.work import count_work

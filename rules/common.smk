@@ -12,7 +12,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from workflow_scripts.findings.older_studies import read_reference, reference_of
-from workflow_scripts.core.batch_errors import batch_system_errors
+from workflow_scripts.core.messages import batch_system_errors
 from workflow_scripts.core.digests import digest_of_files
 from workflow_scripts.core.environment import PACKAGE, set_environment
 from workflow_scripts.core.errors import XlmergeError

@@ -1,6 +1,6 @@
 """What sbatch and Slurm said is found in Snakemake's log, whatever else stands there."""
 
-from workflow_scripts.core.batch_errors import SHOWN, batch_system_errors
+from workflow_scripts.core.messages import SHOWN, batch_system_errors
 
 REFUSED = """\
 [Sun Nov 22 06:07:12 2026]

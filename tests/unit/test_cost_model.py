@@ -9,8 +9,7 @@ from tests.conftest import preset
 from workflow_scripts.planning.estimates import Estimate, Price
 from workflow_scripts.planning.forecast import Stage, forecast, gpu_seconds, make_models, unknown_sizes, wall_seconds
 from workflow_scripts.planning.jobs import Job
-from workflow_scripts.planning.memory import gpu_training_mb, host_mb
-from workflow_scripts.planning.model import Model
+from workflow_scripts.planning.model import Model, gpu_training_mb, host_mb
 from workflow_scripts.planning.overview import overview
 from workflow_scripts.planning.rates import Device, read_rates
 from workflow_scripts.planning.sizes import Data, Encoder, find_data, find_encoder

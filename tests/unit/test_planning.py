@@ -5,10 +5,10 @@ import math
 
 import pytest
 
+from workflow_scripts.core.words import duration, hours, size
 from workflow_scripts.planning.estimates import Estimate, estimate, price_of_finished
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.overview import reasons
-from workflow_scripts.planning.words import duration, hours, size
 from workflow_scripts.planning.work import Foreseen, Work
 
 

@@ -1,10 +1,14 @@
-"""What a job tells the user: in its log, and what matters on the terminal too."""
+"""What a job tells the user, in its log and on the terminal, and what a batch system says of one that failed."""
 
 import contextlib
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+SHOWN = 10
+MESSAGE = re.compile(r"^    message: (?!None$)(.+(?:\n(?! {4}|For further|\[).+)*)", re.MULTILINE)
 
 _TERMINAL: list[int] = []  # standard error as it was before it was sent to the log
 
@@ -43,3 +47,11 @@ def logged(path: str | None) -> Iterator[None]:
             for descriptor, copy in enumerate(saved, 1):
                 os.dup2(copy, descriptor)
                 os.close(copy)
+
+
+def batch_system_errors(logs: Iterable[str | Path]) -> list[str]:
+    """Return the messages of failed jobs in Snakemake's log files, each once, the first ones if there are many."""
+    texts = (Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+    messages = list(dict.fromkeys(message for text in texts for message in MESSAGE.findall(text)))
+    rest = [f"{len(messages) - SHOWN} more messages are in Snakemake's log"] if len(messages) > SHOWN else []
+    return messages[:SHOWN] + rest

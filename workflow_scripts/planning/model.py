@@ -15,6 +15,8 @@ from workflow_scripts.selection.systems import AVERAGE_ALL, FEW_SHOT, SHRUNK_TOP
 from workflow_scripts.study.study import Study
 
 Kind = Literal["train", "score"]
+MB = 1e6
+ON_HOST = 12  # bytes per trained number on the host of a GPU: the model, θ₀ and their difference
 NUMBER = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
 SCORE = 7  # bytes beside a sentence's logits, which are float16: prediction, correctness, loss
 EVALUATION_BATCH = 64  # of a Trainer
@@ -201,3 +203,24 @@ SUBMITTED: Mapping[str, Callable[[Model, Sequence[Job]], float]] = {
     "precision": lambda model, _: FORMATS * CHECKED * model.scoring(CHECKED * SAMPLE, 1),
     "measure": lambda model, jobs: fmean(map(model._measure, jobs)),
 }
+
+
+def host_mb(model: Model, rule: str) -> float:
+    """Return the memory of a training's process, or of one that scores a model or a merge."""
+    memory, whole = model.rates.memory, NUMBER["float32"] * model.encoder.parameters  # θ₀'s embedding is read whole
+    if rule != "finetune":
+        needed: float = whole
+    elif model.name == "cpu":
+        needed = max(whole, memory.host_train * model.trained + memory.trainer_mb * MB)
+    else:
+        needed = whole + ON_HOST * model.trained
+    return model.device.process_mb + needed / MB
+
+
+def gpu_training_mb(model: Model) -> float:
+    """Return what a training allocates on each of its GPUs: weights, gradients, moments, activations of a batch."""
+    memory, settings = model.rates.memory, model.study.run.finetune
+    frozen = model.encoder.body + model.data.pieces * model.encoder.hidden - model.trained
+    units = settings.batch_size // settings.gpus * model.data.tokens * model.encoder.layers * model.encoder.hidden
+    needed = memory.gpu_train * model.trained + NUMBER["float32"] * frozen + memory.gpu_activation * units
+    return needed / MB

@@ -5,12 +5,12 @@ from itertools import groupby
 
 from tabulate import tabulate
 
+from workflow_scripts.core.words import duration, size
 from workflow_scripts.planning.estimates import Estimate
 from workflow_scripts.planning.forecast import DEVICES, Forecast, forecast, make_models, unknown_sizes
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.model import SUBMITTED
 from workflow_scripts.planning.totals import totals
-from workflow_scripts.planning.words import duration, size
 from workflow_scripts.planning.work import Work, count_work
 from workflow_scripts.study.study import Study
 

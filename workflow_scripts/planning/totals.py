@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
+from workflow_scripts.core.words import duration, hours, size
 from workflow_scripts.planning.forecast import Forecast, gpu_seconds, wall_seconds
-from workflow_scripts.planning.memory import MB, gpu_training_mb, host_mb
-from workflow_scripts.planning.model import SUBMITTED, Model
-from workflow_scripts.planning.words import duration, hours, size
+from workflow_scripts.planning.model import MB, SUBMITTED, Model, gpu_training_mb, host_mb
 from workflow_scripts.planning.work import Work
 
 UNKNOWN = "not known, because of the rules marked ?."
