@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workflow_scripts.findings.predictor.evidence import Validation
-from workflow_scripts.findings.predictor.features import Known, feature_table, merge_features
+from workflow_scripts.findings.predictor.features import Knowledge, feature_table, merge_features
 
 LOCALES = ["a", "b", "c", "t"]
 
@@ -32,7 +32,7 @@ def known(**changes):
         "agreement": {("t", 0): matrix([[1, 0.3, 0, 0], [0.3, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])},
         **changes,
     }
-    return Known(**facts)
+    return Knowledge(**facts)
 
 
 def entry(*sources, experiment="plain", seed=0):

@@ -44,8 +44,8 @@ def experiment_of(results: Results, method: str, wanted: Mapping[str, Any]) -> s
 
 def _rows(results: Results, reference: Reference) -> Iterator[dict[str, Any]]:
     merges = {m: _merges(results, experiment_of(results, m, reference["experiment"])) for m in METHODS}
-    own, zero_shot = results.baseline(SELF), results.baseline(BEST_SINGLE_ORACLE)
-    accuracies = {SELF: own, BEST_SINGLE_ORACLE: zero_shot, **merges}
+    trained, zero_shot = results.baseline(SELF), results.baseline(BEST_SINGLE_ORACLE)
+    accuracies = {SELF: trained, BEST_SINGLE_ORACLE: zero_shot, **merges}
     for name, value in reference["mean_accuracy"].items():
         kind = (
             {"quantity": "mean accuracy of merges", "method": name} if name in METHODS else {"quantity": f"mean {name}"}
@@ -58,17 +58,17 @@ def _rows(results: Results, reference: Reference) -> Iterator[dict[str, Any]]:
         **_improved(merges, zero_shot),
     }
     for target, (method, value) in reference["difference"].items():
-        found = _of_target(merges[method], target)
-        if "this_run" in found:
-            found = {"this_run": found["this_run"] - zero_shot.loc[target, "accuracy"]}
-        yield {"quantity": "merge − zero-shot", "target": target, "method": method, "older_study": value, **found}
+        here = _of_target(merges[method], target)
+        if "this_run" in here:
+            here = {"this_run": here["this_run"] - zero_shot.loc[target, "accuracy"]}
+        yield {"quantity": "merge − zero-shot", "target": target, "method": method, "older_study": value, **here}
     for target, value in reference["best_zero_shot"].items():
         yield {"quantity": BEST_SINGLE_ORACLE, "target": target, "older_study": value, **_of_target(zero_shot, target)}
     for target, value in reference["zero_shot_to_self"].items():
-        found = _of_target(zero_shot, target)
-        if "this_run" in found:
-            found = {"this_run": found["this_run"] / own.loc[target, "accuracy"]}
-        yield {"quantity": "zero-shot / self", "target": target, "older_study": value, **found}
+        here = _of_target(zero_shot, target)
+        if "this_run" in here:
+            here = {"this_run": here["this_run"] / trained.loc[target, "accuracy"]}
+        yield {"quantity": "zero-shot / self", "target": target, "older_study": value, **here}
 
 
 def _merges(results: Results, experiment: str | None) -> pd.DataFrame | None:
@@ -82,10 +82,10 @@ def _mean(rows: pd.DataFrame | None) -> dict[str, Any]:
 
 
 def _improved(merges: Mapping[str, pd.DataFrame | None], zero_shot: pd.DataFrame) -> dict[str, Any]:
-    found = [rows["accuracy"] for rows in merges.values() if rows is not None]
-    if len(found) < len(merges):
+    accuracies = [rows["accuracy"] for rows in merges.values() if rows is not None]
+    if len(accuracies) < len(merges):
         return {"note": NO_EXPERIMENT}
-    better = pd.concat(found, axis=1).max(axis=1)
+    better = pd.concat(accuracies, axis=1).max(axis=1)
     return {"this_run": float((better > zero_shot["accuracy"].reindex(better.index)).mean()), "targets": len(better)}
 
 
@@ -94,5 +94,5 @@ def _of_target(rows: pd.DataFrame | None, target: str) -> dict[str, Any]:
         return {"note": NO_EXPERIMENT}
     if target not in rows.index:
         return {"note": NO_TARGET}
-    found = rows.loc[target]
-    return {"this_run": found["accuracy"], "low": found["low"], "high": found["high"], "targets": 1}
+    row = rows.loc[target]
+    return {"this_run": row["accuracy"], "low": row["low"], "high": row["high"], "targets": 1}

@@ -43,10 +43,10 @@ class Correctness:
     @cached_property
     def seeds(self) -> dict[tuple[str, str], list[int]]:
         """(experiment, system) → its seeds; a soup of seeds has the first one only."""
-        found: dict[tuple[str, str], list[int]] = {}
+        seeds: dict[tuple[str, str], list[int]] = {}
         for experiment, system, seed in self.correct:
-            found.setdefault((experiment, system), []).append(seed)
-        return found
+            seeds.setdefault((experiment, system), []).append(seed)
+        return seeds
 
     def per_seed(self, experiment: str, system: str) -> np.ndarray:
         """Return a system's correctness, shape (seeds, n)."""

@@ -191,10 +191,10 @@ def mixed_versions(sidecars: Iterable[Mapping[str, Any]]) -> str:
     'torch 2.9.0 (2 jobs), 2.10.0 (1 job)'
     """
     made = [sidecar["versions"] for sidecar in sidecars if "making_cost" in sidecar]
-    found = []
+    mixed = []
     for library in sorted(set().union(*SHAPED_BY.values())):
         counts = Counter(release(versions[library]) for versions in made if library in versions)
         if len(counts) > 1:
             told = (f"{version} ({n} job{'s' * (n > 1)})" for version, n in counts.most_common())
-            found.append(f"{library} {', '.join(told)}")
-    return "; ".join(found)
+            mixed.append(f"{library} {', '.join(told)}")
+    return "; ".join(mixed)

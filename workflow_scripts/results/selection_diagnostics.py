@@ -36,14 +36,14 @@ def selection_diagnostics(
         ``mean_rank_by_transfer``; ``chance_rank``: what random sources would have; ``transfer`` and ``best_transfer``:
         mean zero-shot accuracy of the chosen, and of the as many best. The target's own model (IncTar) is left out.
     """
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    selections: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in plan:
         settings = experiments[entry["experiment"]]
         key = (entry["target"], entry["seed"], *(str(settings[k]) for k in SELECTION))
-        if key not in found:
+        if key not in selections:
             seed = entry["seed"]
-            found[key] = _row(entry, settings, transfer[seed], similarities[settings["similarity_type"], seed])
-    rows = pd.DataFrame(found.values())
+            selections[key] = _row(entry, settings, transfer[seed], similarities[settings["similarity_type"], seed])
+    rows = pd.DataFrame(selections.values())
     return rows.sort_values(
         ["similarity_type", "selector", "num_languages", "target", "seed"], ignore_index=True, key=_text
     )

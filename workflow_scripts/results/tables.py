@@ -125,23 +125,23 @@ def experiment_overview(results: Results, details: pd.DataFrame) -> pd.DataFrame
     per_target = details.groupby(["experiment", "target"]).mean(numeric_only=True).reset_index()
     rows = []
     for name in results.experiments:
-        own = per_target[per_target["experiment"] == name]
+        merges = per_target[per_target["experiment"] == name]
         rows.append(
             {
                 "experiment": name,
                 "title": results.titles[name],
                 "tier": details.loc[details["experiment"] == name, "tier"].iloc[0],
-                "targets": len(own),
-                "accuracy": own["accuracy"].mean(),
-                "effect_best": own["effect_best"].mean(),
-                "effect_mean": own["effect_mean"].mean(),
-                "vs_ensemble": (own["accuracy"] - own[ENSEMBLE]).mean(),
-                "vs_best_zero_shot_val": own["vs_best_zero_shot_val"].mean(),
-                "vs_best_zero_shot_oracle": own["vs_best_zero_shot_oracle"].mean(),
-                "improved_val": int((own["vs_best_zero_shot_val"] > 0).sum()),
-                "hurt_val": int((own["vs_best_zero_shot_val"] < 0).sum()),
-                "constructive": int((own["vs_best_zero_shot_oracle"] > 0).sum()),
-                "destructive": int((own["vs_best_zero_shot_oracle"] < 0).sum()),
+                "targets": len(merges),
+                "accuracy": merges["accuracy"].mean(),
+                "effect_best": merges["effect_best"].mean(),
+                "effect_mean": merges["effect_mean"].mean(),
+                "vs_ensemble": (merges["accuracy"] - merges[ENSEMBLE]).mean(),
+                "vs_best_zero_shot_val": merges["vs_best_zero_shot_val"].mean(),
+                "vs_best_zero_shot_oracle": merges["vs_best_zero_shot_oracle"].mean(),
+                "improved_val": int((merges["vs_best_zero_shot_val"] > 0).sum()),
+                "hurt_val": int((merges["vs_best_zero_shot_val"] < 0).sum()),
+                "constructive": int((merges["vs_best_zero_shot_oracle"] > 0).sum()),
+                "destructive": int((merges["vs_best_zero_shot_oracle"] < 0).sum()),
             }
         )
     return pd.DataFrame(rows)
@@ -174,9 +174,9 @@ def pairwise(results: Results) -> pd.DataFrame:
 
 def method_title(results: Results, experiment: str) -> str:
     """Return the method's name, with those of its parameters that differ between the run's variants of it."""
-    method, own = (results.experiments[experiment][key] for key in ("method", "method_parameters"))
+    method, parameters = (results.experiments[experiment][key] for key in ("method", "method_parameters"))
     variants = [e["method_parameters"] for e in results.experiments.values() if e["method"] == method]
-    varying = {key: value for key, value in own.items() if any(other[key] != value for other in variants)}
+    varying = {key: value for key, value in parameters.items() if any(other[key] != value for other in variants)}
     return f"{method} ({listed(varying)})" if varying else method
 
 

@@ -139,9 +139,9 @@ def selection_tier(settings: Mapping[str, Any], similarity_tier: str) -> str:
     other and needs nothing of the target.
     """
     module = registry.load("selector", settings["selector"])
-    found = [module.SUPERVISION]
+    needed = [module.SUPERVISION]
     if getattr(module, "USES_SIMILARITY", True):
-        found.append(similarity_tier)
+        needed.append(similarity_tier)
     if settings["include_target"]:
-        found.append("labelled training")
-    return max(found, key=TIERS.index)
+        needed.append("labelled training")
+    return max(needed, key=TIERS.index)

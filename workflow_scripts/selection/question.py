@@ -63,9 +63,9 @@ class Question:
         values = {**{n: self.candidates[n] for n in self.forced}, **{n: given[n] for n in chosen}}
         return {name: values[name] for name in sorted(values, key=lambda n: (-values[n], n))}
 
-    def require(self, found: Sequence[str], why: str) -> None:
+    def require(self, chosen: Sequence[str], why: str) -> None:
         """Raise an `XlmergeError` if fewer sources were found than wanted."""
-        if len(found) < self.wanted:
+        if len(chosen) < self.wanted:
             raise XlmergeError(f"{self.target}: {why}; ask for fewer sources (`num_languages`)")
 
 

@@ -35,7 +35,7 @@ def compare_across(
     families : sequence of str
         The family of each target.
     """
-    means = np.array([found.means for found in targets.values()])
+    means = np.array([target.means for target in targets.values()])
     shared = shared_clusters(targets)
     if len(targets) < MANY:
         errors = crossed_errors(list(targets.values())) if shared else target_errors(means)
@@ -46,15 +46,15 @@ def compare_across(
     drawn = (np.stack(chunk, axis=1) for chunk in drawn_means(targets)) if shared else itertools.repeat(means[None])
     common = common_variance(list(targets.values())) if shared else np.zeros(means.shape[1])
     quotients = resampled_quotients(means, groupings, drawn, common)
-    found = {
+    tested = {
         kind: [
             studentised(*of_pair, SHARED if shared else BOOTSTRAP)
             for of_pair in zip(*overall(groups, means, common), quotients[kind].T, strict=True)
         ]
         for kind, groups in groupings.items()
     }
-    by_family = [(e.low, e.high) for e in found["families"]] if "families" in found else [NOTHING] * means.shape[1]
-    return found["targets"], by_family
+    by_family = [(e.low, e.high) for e in tested["families"]] if "families" in tested else [NOTHING] * means.shape[1]
+    return tested["targets"], by_family
 
 
 def target_errors(means: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def target_errors(means: np.ndarray) -> np.ndarray:
 
 def crossed_errors(targets: Sequence[Differences]) -> np.ndarray:
     """Return two-way robust standard errors, targets crossed with clusters; never below `target_errors`."""
-    means = np.array([found.means for found in targets])
+    means = np.array([target.means for target in targets])
     return np.sqrt(target_errors(means) ** 2 + common_variance(targets))
 
 
@@ -75,14 +75,14 @@ def common_variance(targets: Sequence[Differences]) -> np.ndarray:
 
     The variance of the clusters' sums over targets, less that of its parts, which the targets' spread holds already.
     """
-    names = np.unique(np.concatenate([found.clusters for found in targets]))
+    names = np.unique(np.concatenate([target.clusters for target in targets]))
     common = np.zeros((len(names), targets[0].sums.shape[1]))
-    own = np.zeros(targets[0].sums.shape[1])
-    for found in targets:
-        residuals = (found.sums - found.sizes[:, None] * found.means) / found.n / len(targets)
-        common[np.searchsorted(names, found.clusters)] += residuals
-        own += (residuals**2).sum(0)
-    return np.maximum(0, (common**2).sum(0) - own)
+    of_targets = np.zeros(targets[0].sums.shape[1])
+    for target in targets:
+        residuals = (target.sums - target.sizes[:, None] * target.means) / target.n / len(targets)
+        common[np.searchsorted(names, target.clusters)] += residuals
+        of_targets += (residuals**2).sum(0)
+    return np.maximum(0, (common**2).sum(0) - of_targets)
 
 
 def _few(means: np.ndarray, error: float, shared: bool) -> TestedDifference:

@@ -46,8 +46,8 @@ def best_of(targets: Mapping[str, Differences]) -> BestOf:
     Every draw chooses the best anew: by chance a target's whole vector of differences has either sign, and in the
     bootstrap clusters and targets are drawn together.
     """
-    best = np.array([found.means.max() for found in targets.values()])
-    flipped = np.array([-found.means.min() for found in targets.values()])
+    best = np.array([target.means.max() for target in targets.values()])
+    flipped = np.array([-target.means.min() for target in targets.values()])
     low, high, error = _interval(targets, best)
     return BestOf(
         TestedDifference(float(best.mean()), low, high, _p(best, flipped), error, TEST),
@@ -68,12 +68,12 @@ def _p(best: np.ndarray, flipped: np.ndarray) -> float:
 
 def _interval(targets: Mapping[str, Differences], best: np.ndarray) -> tuple[float, float, float]:
     groups = np.arange(len(best))
-    chosen = [found.of([int(found.means.argmax())]) for found in targets.values()]
+    chosen = [target.of([int(target.means.argmax())]) for target in targets.values()]
     common = common_variance(chosen) if shared_clusters(targets) else np.zeros(1)
     effect, error = (float(value[0]) for value in overall(groups, best[:, None], common))
     if len(best) < FEWEST:
         return *NOTHING, error
     drawn = (np.stack([means.max(1) for means in chunk], axis=1)[:, :, None] for chunk in drawn_means(targets))
     quotients = resampled_quotients(best[:, None], {"targets": groups}, drawn, common)["targets"]
-    found = studentised(effect, error, quotients[:, 0], TEST)
-    return found.low, found.high, error
+    tested = studentised(effect, error, quotients[:, 0], TEST)
+    return tested.low, tested.high, error

@@ -63,37 +63,41 @@ class Comparisons:
         self.contrasts = contrasts
         self.families = {t: t if languages[t]["family"] == "unknown" else languages[t]["family"] for t in paths}
         self.columns: dict[str, list[int]] = {}
-        self.found: dict[str, Differences] = {}
+        self.paired: dict[str, Differences] = {}
         for target, path in paths.items():
             columns = [i for i, contrast in enumerate(contrasts) if target in contrast.pairs]
             pairs = [contrasts[i].pairs[target] for i in columns]
             items = read_items(path, {system for pair in pairs for _, system in pair})
             self.columns[target] = columns
-            self.found[target] = paired_differences(items, pairs)
+            self.paired[target] = paired_differences(items, pairs)
 
     def differences(self, contrasts: Sequence[int], targets: Sequence[str]) -> dict[str, Differences]:
         """Return the differences of some contrasts, which must have these targets."""
-        return {t: self.found[t].of([self.columns[t].index(i) for i in contrasts]) for t in targets}
+        return {t: self.paired[t].of([self.columns[t].index(i) for i in contrasts]) for t in targets}
 
     def rows(self) -> list[Row]:
         """Return the rows of all contrasts, without corrections."""
         across = [row for group in self._groups() for row in self._across(*group)]
         across.sort(key=lambda row: row["place"])
-        return [*across, *(row for target in self.found for row in self._on_target(target))]
+        return [*across, *(row for target in self.paired for row in self._on_target(target))]
 
     def _groups(self) -> list[tuple[list[int], list[str]]]:
         """Return the contrasts that have the same targets, with these."""
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, contrast in enumerate(self.contrasts):
-            groups.setdefault(tuple(t for t in self.found if t in contrast.pairs), []).append(i)
+            groups.setdefault(tuple(t for t in self.paired if t in contrast.pairs), []).append(i)
         return [(contrasts, list(targets)) for targets, contrasts in groups.items()]
 
     def _across(self, contrasts: list[int], targets: list[str]) -> list[Row]:
-        found = self.differences(contrasts, targets)
-        estimates, by_family = compare_across(found, [self.families[t] for t in targets])
-        means = np.array([f.means for f in found.values()])
-        seeds = np.array([f.seeds for f in found.values()]).mean(0)
-        sizes = {"n": sum(f.n for f in found.values()), "clusters": count_clusters(found), "targets": len(targets)}
+        differences = self.differences(contrasts, targets)
+        estimates, by_family = compare_across(differences, [self.families[t] for t in targets])
+        means = np.array([f.means for f in differences.values()])
+        seeds = np.array([f.seeds for f in differences.values()]).mean(0)
+        sizes = {
+            "n": sum(f.n for f in differences.values()),
+            "clusters": count_clusters(differences),
+            "targets": len(targets),
+        }
         return [
             self._row(i, estimates[place], seeds[place], len(targets))
             | {"scope": ACROSS, "family_low": by_family[place][0], "family_high": by_family[place][1], **sizes}
@@ -103,12 +107,12 @@ class Comparisons:
 
     def _on_target(self, target: str) -> list[Row]:
         contrasts = [i for i in self.columns[target] if self.contrasts[i].each_target]
-        found = self.differences(contrasts, [target])[target]
-        sizes = {"n": found.n, "clusters": len(found.clusters), "targets": 1}
+        differences = self.differences(contrasts, [target])[target]
+        sizes = {"n": differences.n, "clusters": len(differences.clusters), "targets": 1}
         return [
-            self._row(i, estimate, found.seeds[place], len(found.clusters))
+            self._row(i, estimate, differences.seeds[place], len(differences.clusters))
             | {"scope": TARGET, "target": target, **sizes}
-            for place, (i, estimate) in enumerate(zip(contrasts, compare_on_target(found), strict=True))
+            for place, (i, estimate) in enumerate(zip(contrasts, compare_on_target(differences), strict=True))
         ]
 
     def _row(self, place: int, estimate: TestedDifference, seeds: np.ndarray, units: int) -> Row:
@@ -124,7 +128,7 @@ class Comparisons:
 
 def count_clusters(targets: Mapping[str, Differences]) -> int:
     """Return the number of distinct clusters of several targets."""
-    return len({name for found in targets.values() for name in found.clusters})
+    return len({name for target in targets.values() for name in target.clusters})
 
 
 def counts(means: np.ndarray) -> Row:
@@ -182,7 +186,7 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
         "draws": DRAWS,
         "targets": len(paths),
         "seeds": len(results.settings["seeds"]),
-        "shared_clusters": shared_clusters(comparisons.found),
+        "shared_clusters": shared_clusters(comparisons.paired),
         "primary": records(across[across["family"] == PRIMARY]),
         "not_formed": missing,
         "exploratory": {"across targets": int((across["family"] == EXPLORATORY).sum()),
@@ -198,20 +202,20 @@ def _best_on_test(comparisons: Comparisons, names: Sequence[str]) -> tuple[BestO
         for i, contrast in enumerate(comparisons.contrasts)
         if contrast.experiment in names and contrast.baseline == BEST_SINGLE
     ]
-    found: dict[str, Differences] = {}
+    differences: dict[str, Differences] = {}
     for target, columns in comparisons.columns.items():
         if chosen := [i for i in wanted if i in columns]:
-            found |= comparisons.differences(chosen, [target])
-    return (best_of(found), found) if found else None
+            differences |= comparisons.differences(chosen, [target])
+    return (best_of(differences), differences) if differences else None
 
 
-def _oracle_row(best: BestOf, found: Mapping[str, Differences]) -> Row:
+def _oracle_row(best: BestOf, differences: Mapping[str, Differences]) -> Row:
     estimate, (low, high) = best.estimate, best.band
     return {
         "family": EXPLORATORY, "tier": ORACLE, "contrast": f"best merge on test − {BEST_SINGLE}",
         "experiment": "chosen on test", "system": MERGE, "baseline": BEST_SINGLE, "scope": ACROSS,
-        "seeds": next(iter(found.values())).seeds.shape[1], "targets": len(found),
-        "n": sum(f.n for f in found.values()), "clusters": count_clusters(found), "effect": estimate.effect,
+        "seeds": next(iter(differences.values())).seeds.shape[1], "targets": len(differences),
+        "n": sum(f.n for f in differences.values()), "clusters": count_clusters(differences), "effect": estimate.effect,
         "low": estimate.low, "high": estimate.high, "p": estimate.p, "test": estimate.test, "improved": best.improved,
         "hurt": best.hurt, "improved_chance_low": low, "improved_chance_high": high,
     }  # fmt: skip

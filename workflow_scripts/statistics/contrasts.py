@@ -70,12 +70,12 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
       `best_zero_shot_val`.
     - labelled training: the merge with the target's own model (IncTar) that is best on validation data − `self`.
     """
-    found: list[Contrast] = []
+    contrasts: list[Contrast] = []
     missing: list[dict[str, str]] = []
     for tier in TIERS[:2]:
         names = [name for name in results.settings["order"] if _selects_at(results, name, tier)]
         if names:
-            found.append(against_baseline(results, names[0], TOP1, PRIMARY))
+            contrasts.append(against_baseline(results, names[0], TOP1, PRIMARY))
         else:
             reason = f"no experiment with two or more sources selects and merges with supervision {tier!r}"
             missing.append({"tier": tier, "contrast": f"merge − {TOP1}", "reason": reason})
@@ -86,27 +86,27 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
         ("labelled training", with_target, SELF, "no experiment includes the target (include_target: true)"),
     ):
         if choice:
-            found.append(against_chosen(choice, baseline, tier, PRIMARY))
+            contrasts.append(against_chosen(choice, baseline, tier, PRIMARY))
         else:
             contrast = against_chosen({}, baseline, tier, PRIMARY).name
             missing.append({"tier": tier, "contrast": contrast, "reason": reason})
-    return found, missing
+    return contrasts, missing
 
 
 def exploratory_contrasts(results: Results) -> list[Contrast]:
     """Return every merge against the baselines of its target and sources, what was chosen, and pairs of merges."""
     overall, chosen = (results.chosen_with(f"labelled {data}") for data in ("training", "validation"))
-    found = [against_chosen(overall, BEST_SINGLE, "labelled training", EXPLORATORY)]
+    contrasts = [against_chosen(overall, BEST_SINGLE, "labelled training", EXPLORATORY)]
     if chosen and results.baseline(FEW_SHOT)["accuracy"].notna().all():
-        found.append(against_chosen(chosen, FEW_SHOT, "labelled validation", EXPLORATORY))
+        contrasts.append(against_chosen(chosen, FEW_SHOT, "labelled validation", EXPLORATORY))
     for name, settings in results.experiments.items():
         k, seeds = settings["num_languages"], len(results.settings["seeds"])
         soup = sized_name(SEED_SOUP, seeds if k == "all" else min(k, seeds))
         for baseline in (*(s.name for s in (*compared("experiment"), *compared("target"))), soup):
             contrast = against_baseline(results, name, baseline, EXPLORATORY)
             if contrast.pairs:
-                found.append(contrast)
-    return found + between_experiments(results)
+                contrasts.append(contrast)
+    return contrasts + between_experiments(results)
 
 
 def between_experiments(results: Results) -> list[Contrast]:
@@ -115,7 +115,7 @@ def between_experiments(results: Results) -> list[Contrast]:
     The baseline is the other experiment's merge; of two numbers of sources it is the smaller one's, of the target in or
     out the one without it.
     """
-    found = []
+    contrasts = []
     for names in itertools.combinations(results.experiments, 2):
         first, second = (results.experiments[name] for name in names)
         keys = differing(first, second)
@@ -126,8 +126,8 @@ def between_experiments(results: Results) -> list[Contrast]:
         merge, other = sorted(names, key=lambda n: _rank(results.experiments[n]), reverse=True)
         pairs: dict[str, Pair] = dict.fromkeys(common, ((merge, MERGE), (other, MERGE)))
         tier = max((results.tiers[n][0] for n in names), key=TIERS.index)
-        found.append(Contrast(EXPLORATORY, tier, f"merge − other {question}", merge, MERGE, other, pairs))
-    return found
+        contrasts.append(Contrast(EXPLORATORY, tier, f"merge − other {question}", merge, MERGE, other, pairs))
+    return contrasts
 
 
 def _rank(settings: Mapping[str, Any]) -> tuple[float, bool]:

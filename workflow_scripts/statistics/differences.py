@@ -78,5 +78,5 @@ def paired_differences(items: Correctness, pairs: Sequence[Pair]) -> Differences
 
 def shared_clusters(targets: Mapping[str, Differences]) -> bool:
     """Tell whether targets share clusters, as parallel utterances do; a few equal names are not enough."""
-    names = [name for found in targets.values() for name in found.clusters]
+    names = [name for target in targets.values() for name in target.clusters]
     return len(set(names)) < (1 - SHARED) * len(names)

@@ -34,24 +34,26 @@ class TestedDifference:
     test: str
 
 
-def compare_on_target(found: Differences) -> list[TestedDifference]:
+def compare_on_target(differences: Differences) -> list[TestedDifference]:
     """Return the estimate of every pair of systems on one target.
 
     Exact McNemar where all clusters are single items and every difference is −1, 0 or 1; else sign-flip of the
     clusters' sums: all patterns up to 20 clusters with a difference, 10 000 seeded draws above.
     """
-    tests = _tests(found)
+    tests = _tests(differences)
     estimates = []
     for column, (p, test) in enumerate(tests):
-        low, high, error = cluster_interval(found.sums[:, column], found.sizes)
-        estimates.append(TestedDifference(float(found.means[column]), low, high, p, error, test))
+        low, high, error = cluster_interval(differences.sums[:, column], differences.sizes)
+        estimates.append(TestedDifference(float(differences.means[column]), low, high, p, error, test))
     return estimates
 
 
-def _tests(found: Differences) -> list[tuple[float, str]]:
-    tests = [_exact_test(found.sums[:, column], found.single) for column in range(found.sums.shape[1])]
+def _tests(differences: Differences) -> list[tuple[float, str]]:
+    tests = [
+        _exact_test(differences.sums[:, column], differences.single) for column in range(differences.sums.shape[1])
+    ]
     rest = [column for column, (_, test) in enumerate(tests) if test == DRAWN]
-    for column, p in zip(rest, drawn_p(found.sums[:, rest]) if rest else (), strict=True):
+    for column, p in zip(rest, drawn_p(differences.sums[:, rest]) if rest else (), strict=True):
         tests[column] = (float(p), DRAWN)
     return tests
 

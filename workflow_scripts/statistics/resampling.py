@@ -17,20 +17,22 @@ def drawn_means(targets: Mapping[str, Differences]) -> Iterator[list[np.ndarray]
     places, common = _places(targets), None
     if shared_clusters(targets):
         common = resamples("clusters", 1 + max(int(place.max()) for place in places.values()))
-    own = {t: resamples(f"clusters of {t}", len(found.clusters)) for t, found in targets.items() if common is None}
-    parts = {t: np.column_stack([found.sums, found.sizes]).astype(np.float32) for t, found in targets.items()}
+    of_target = {
+        t: resamples(f"clusters of {t}", len(target.clusters)) for t, target in targets.items() if common is None
+    }
+    parts = {t: np.column_stack([target.sums, target.sizes]).astype(np.float32) for t, target in targets.items()}
     for _ in range(DRAWS // CHUNK):
         weights = None if common is None else next(common)
         yield [
-            _resampled(part, next(own[t]) if weights is None else _columns(weights, places[t]))
+            _resampled(part, next(of_target[t]) if weights is None else _columns(weights, places[t]))
             for t, part in parts.items()
         ]
 
 
 def _places(targets: Mapping[str, Differences]) -> dict[str, np.ndarray]:
     """Return the position of each target's clusters among those of all targets."""
-    names = np.unique(np.concatenate([found.clusters for found in targets.values()]))
-    return {target: np.searchsorted(names, found.clusters) for target, found in targets.items()}
+    names = np.unique(np.concatenate([target.clusters for target in targets.values()]))
+    return {target: np.searchsorted(names, differences.clusters) for target, differences in targets.items()}
 
 
 def _columns(weights: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -61,14 +63,14 @@ def resampled_quotients(
     """
     weights = {kind: resamples(kind, int(groups.max()) + 1) for kind, groups in groupings.items()}
     effects = {kind: overall(groups, means, common)[0] for kind, groups in groupings.items()}
-    found: dict[str, list[np.ndarray]] = {kind: [] for kind in groupings}
+    quotients_of: dict[str, list[np.ndarray]] = {kind: [] for kind in groupings}
     for values, _ in zip(drawn, range(DRAWS // CHUNK), strict=False):
         for kind, groups in groupings.items():
             resampled, errors = grouped_mean(next(weights[kind]), groups, values)
             with np.errstate(divide="ignore", invalid="ignore"):
                 quotients = (resampled - effects[kind]) / np.sqrt(errors**2 + common)
-            found[kind].append(np.nan_to_num(quotients, nan=0.0, posinf=np.inf, neginf=-np.inf))
-    return {kind: np.concatenate(chunks) for kind, chunks in found.items()}
+            quotients_of[kind].append(np.nan_to_num(quotients, nan=0.0, posinf=np.inf, neginf=-np.inf))
+    return {kind: np.concatenate(chunks) for kind, chunks in quotients_of.items()}
 
 
 def overall(groups: np.ndarray, means: np.ndarray, common: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,9 +90,9 @@ def grouped_mean(weights: np.ndarray, groups: np.ndarray, values: np.ndarray) ->
         The group of each value; all in groups of their own: the ordinary mean and error.
     values : ndarray, shape (B or 1, T, C)
     """
-    own = weights[:, groups]
-    totals = own.sum(1)[:, None]
-    means = (own[:, None] @ values)[:, 0] / totals
+    counts = weights[:, groups]
+    totals = counts.sum(1)[:, None]
+    means = (counts[:, None] @ values)[:, 0] / totals
     residuals = values - means[:, None]
     count = weights.shape[1]
     if count < len(groups):

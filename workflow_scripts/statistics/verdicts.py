@@ -22,10 +22,10 @@ SEEDS = 3  # from so many on, training noise is measured
 def adjusted(p: Sequence[float], correction: str) -> np.ndarray:
     """Return p adjusted for their number, by Holm's or Benjamini and Hochberg's step; NaN stays and does not count."""
     values = np.array(p, float)
-    known = ~np.isnan(values)
-    if known.any():
+    is_known = ~np.isnan(values)
+    if is_known.any():
         method = {HOLM: "holm", BENJAMINI_HOCHBERG: "fdr_bh"}[correction]
-        values[known] = multipletests(values[known], LEVEL, method)[1]
+        values[is_known] = multipletests(values[is_known], LEVEL, method)[1]
     return values
 
 
@@ -57,8 +57,8 @@ def verdict(
 
 def clear_of_zero(effect: float, intervals: Sequence[tuple[float, float]]) -> bool:
     """Tell whether all known intervals lie on the effect's side of 0; NaN is left out."""
-    known = [interval for interval in intervals if not np.isnan(interval[0])]
-    return all(low > 0 if effect > 0 else high < 0 for low, high in known)
+    intervals_known = [interval for interval in intervals if not np.isnan(interval[0])]
+    return all(low > 0 if effect > 0 else high < 0 for low, high in intervals_known)
 
 
 def seed_interval(means: np.ndarray) -> tuple[float, float]:
@@ -86,8 +86,8 @@ def minimal_effect(error: float, units: int) -> float:
 
 @cache
 def _standardised_effect(units: int) -> float:
-    found = TTestPower().solve_power(nobs=units, alpha=LEVEL, power=POWER)
-    return float(np.squeeze(found)) * float(np.sqrt(units))
+    solved = TTestPower().solve_power(nobs=units, alpha=LEVEL, power=POWER)
+    return float(np.squeeze(solved)) * float(np.sqrt(units))
 
 
 def chance_band(improves: np.ndarray, improves_flipped: np.ndarray) -> tuple[int, int]:

@@ -42,16 +42,16 @@ def no_dominant_source(run: PairedRun) -> Outcome | None:
         if entry["experiment"] in names and len(entry["sources"]) > 1:
             accuracies = [results.matrix_validation.loc[s["locale"], entry["target"]] for s in entry["sources"]]
             spreads.setdefault(entry["target"], []).append(float(np.std(accuracies)))
-    found = run.differences(
+    differences = run.differences(
         {
             t: [((n, MERGE), (n, BEST_SOURCE)) for n in names if t in results.targets_of[n]]
             for t in results.targets
             if t in spreads
         }
     )
-    spread = np.array([np.mean(spreads[t]) for t in found])
+    spread = np.array([np.mean(spreads[t]) for t in differences])
     what = "spread of the sources' accuracies against merge − best source"
-    return correlation(spread, found, -1, what) if found else None
+    return correlation(spread, differences, -1, what) if differences else None
 
 
 def uriel_ranks_poorly(run: PairedRun) -> Outcome | None:
@@ -87,7 +87,7 @@ def uriel_ranks_poorly(run: PairedRun) -> Outcome | None:
 
 
 def _paired(run: PairedRun, pairs: list[tuple[str, str]], sense: int, what: str) -> Outcome | None:
-    found: dict[str, Differences] = run.of_experiments(pairs)
-    if not found:
+    differences: dict[str, Differences] = run.of_experiments(pairs)
+    if not differences:
         return None
-    return mean_over_targets(found, sense, f"{what}, {len(pairs)} pair{'s' * (len(pairs) > 1)} of experiments")
+    return mean_over_targets(differences, sense, f"{what}, {len(pairs)} pair{'s' * (len(pairs) > 1)} of experiments")

@@ -11,9 +11,9 @@ from workflow_scripts.findings.claims.rules_of_thumb import strong_targets
 def dare_destroys(run: PairedRun) -> Outcome | None:
     """Test that DARE makes merges worse than the flat merge of the same sources; the mean of each drop rate is told."""
     pairs = run.beside_flat("dare_linear", "dare_ties")
-    if not (found := run.of_experiments(pairs)):
+    if not (differences := run.of_experiments(pairs)):
         return None
-    outcome = mean_over_targets(found, -1, "DARE − flat merge")
+    outcome = mean_over_targets(differences, -1, "DARE − flat merge")
     return replace(outcome, detail=f"{outcome.detail}; by drop rate {_by_drop_rate(run, pairs)}")
 
 
@@ -29,6 +29,6 @@ def _by_drop_rate(run: PairedRun, pairs: Sequence[tuple[str, str]]) -> str:
 
 def ties_preserves_strong_targets(run: PairedRun) -> Outcome | None:
     """Test that TIES beats the flat merge where the best single model is right in more than 70 % of the cases."""
-    found = run.of_experiments(run.beside_flat("ties"))
-    strong = {t: f for t, f in found.items() if t in strong_targets(run)}
+    differences = run.of_experiments(run.beside_flat("ties"))
+    strong = {t: f for t, f in differences.items() if t in strong_targets(run)}
     return mean_over_targets(strong, 1, "TIES − flat merge where the best source is above 0.7") if strong else None

@@ -25,9 +25,9 @@ def helps_on_average(run: PairedRun) -> Outcome | None:
 
 def helps_low_resource_more(run: PairedRun) -> Outcome | None:
     """Test that the less pretraining text a language has, the more merging improves it."""
-    known = {t: f for t, f in run.effects.items() if run.language(t)["resource_level"] != "unknown"}
-    text = np.array([run.language(t)["cc100_gib"] for t in known])
-    return correlation(text, known, -1, "pretraining text against the merging effect") if known else None
+    described = {t: f for t, f in run.effects.items() if run.language(t)["resource_level"] != "unknown"}
+    text = np.array([run.language(t)["cc100_gib"] for t in described])
+    return correlation(text, described, -1, "pretraining text against the merging effect") if described else None
 
 
 def families_alike(run: PairedRun) -> Outcome | None:
@@ -78,7 +78,7 @@ def target_included_never_wins(run: PairedRun) -> Outcome | None:
         t: [((name, MERGE), ("", SELF)) for name in names if t in run.results.targets_of[name]]
         for t in run.results.targets
     }
-    pairs = {t: found for t, found in pairs.items() if found}
+    pairs = {t: of_target for t, of_target in pairs.items() if of_target}
     if not pairs:
         return None
     outcome = mean_over_targets(run.differences(pairs), -1, "merges with the target − the target's own model")

@@ -61,8 +61,8 @@ def speaks(effect: float, sense: int) -> str:
 
 def excludes_zero(effect: float, intervals: Sequence[Interval]) -> bool:
     """Tell whether all known intervals lie on the effect's side of 0, and at least one is known."""
-    known = any(not np.isnan(low) for low, _ in intervals)
-    return known and effect != 0 and clear_of_zero(effect, intervals)
+    any_known = any(not np.isnan(low) for low, _ in intervals)
+    return any_known and effect != 0 and clear_of_zero(effect, intervals)
 
 
 def points(effect: float, low: float, high: float) -> str:
@@ -71,36 +71,36 @@ def points(effect: float, low: float, high: float) -> str:
     return text if np.isnan(low) else f"{text} {bracketed(low, high)}"
 
 
-def values(found: Mapping[str, Differences]) -> tuple[np.ndarray, np.ndarray]:
+def values(differences: Mapping[str, Differences]) -> tuple[np.ndarray, np.ndarray]:
     """Return the difference of each target (T,), and per seed (S, T)."""
-    return np.array([f.means[0] for f in found.values()]), np.array([f.seeds[0] for f in found.values()]).T
+    return np.array([f.means[0] for f in differences.values()]), np.array([f.seeds[0] for f in differences.values()]).T
 
 
-def mean_over_targets(found: Mapping[str, Differences], sense: int, what: str) -> Outcome:
+def mean_over_targets(differences: Mapping[str, Differences], sense: int, what: str) -> Outcome:
     """Return the mean over targets of a difference, which the claim expects to have the sign `sense`."""
-    estimate = compare_across(found, ["" for _ in found])[0][0]
-    over_seeds = seed_interval(values(found)[1].mean(1))
-    few = "; too few targets to tell" if smallest_p(len(found)) > LEVEL else ""
+    estimate = compare_across(differences, ["" for _ in differences])[0][0]
+    over_seeds = seed_interval(values(differences)[1].mean(1))
+    few = "; too few targets to tell" if smallest_p(len(differences)) > LEVEL else ""
     return Outcome(
         effect=estimate.effect,
         low=estimate.low,
         high=estimate.high,
         p=estimate.p,
-        n=len(found),
+        n=len(differences),
         unit="targets",
         speaks=speaks(estimate.effect, sense),
         decisive=excludes_zero(estimate.effect, [(estimate.low, estimate.high), over_seeds]),
-        detail=f"{what}: {points(estimate.effect, estimate.low, estimate.high)} over {count(found)}{few}",
+        detail=f"{what}: {points(estimate.effect, estimate.low, estimate.high)} over {count(differences)}{few}",
     )
 
 
-def correlation(x: np.ndarray, found: Mapping[str, Differences], sense: int, what: str) -> Outcome | None:
+def correlation(x: np.ndarray, differences: Mapping[str, Differences], sense: int, what: str) -> Outcome | None:
     """Return Spearman's rank correlation of `x` (T,) with a difference; None below five targets or for a constant.
 
     p: permutations of the pairing, all of them or 9 999 seeded ones. Interval: Fisher's z with the error of Bonett and
     Wright (2000). With three or more seeds there is a t-interval over the seeds' correlations, too.
     """
-    y, per_seed = values(found)
+    y, per_seed = values(differences)
     if len(x) < CORRELATED or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     rho, centred = spearman(x, y), rankdata(y) - (len(y) + 1) / 2
@@ -146,8 +146,8 @@ def rule_of_thumb(
     The rule holds if merging has this sign on the targets that it applies to *and* more so than elsewhere (Welch's t):
     of both p the larger one counts. It is contradicted if merging has the other sign there.
     """
-    inside = {t: found for t, found in effects.items() if t in applies}
-    outside = {t: found for t, found in effects.items() if t not in applies}
+    inside = {t: effect for t, effect in effects.items() if t in applies}
+    outside = {t: effect for t, effect in effects.items() if t not in applies}
     if min(len(inside), len(outside)) < SIDE:
         return None
     here, elsewhere = values(inside)[0], values(outside)[0]

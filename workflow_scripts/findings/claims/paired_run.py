@@ -48,13 +48,13 @@ class PairedRun:
 
     def differences(self, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, Differences]:
         """Return each target's mean difference over its pairs of systems, as one column."""
-        found = {}
+        means = {}
         for target, wanted in pairs.items():
             each = self.each(target, wanted)
-            found[target] = Differences(
+            means[target] = Differences(
                 each.clusters, each.sizes, each.sums.mean(1, keepdims=True), each.seeds.mean(0, keepdims=True)
             )
-        return found
+        return means
 
     def each(self, target: str, pairs: Sequence[Pair]) -> Differences:
         """Return the differences of pairs of systems on one target."""
@@ -73,14 +73,14 @@ class PairedRun:
     def beside_flat(self, *methods: str) -> list[tuple[str, str]]:
         """Return the experiments of some methods, each with the flat merge of the same sources and weights."""
         experiments = self.results.experiments
-        found = []
+        pairs = []
         for name, settings in experiments.items():
             if settings["method"] not in methods:
                 continue
             same = [n for n, e in experiments.items() if all(e[k] == settings[k] for k in SELECTION)]
             flat = [n for method in FLAT for n in same if experiments[n]["method"] == method]
-            found += [(name, flat[0])] if flat else []
-        return found
+            pairs += [(name, flat[0])] if flat else []
+        return pairs
 
     def of_experiments(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Differences]:
         """Return the differences of pairs of experiments' merges, on the targets that a pair has in common."""

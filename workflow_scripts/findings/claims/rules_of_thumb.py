@@ -32,5 +32,5 @@ def strong_targets(run: PairedRun) -> list[str]:
 
 def ratios(run: PairedRun) -> dict[str, float]:
     """Return the validation accuracy of the best single model over that of the target's own, per target."""
-    best, own = run.validation(BEST_SINGLE), run.validation(SELF)
-    return {t: best[t] / own[t] for t in best if own[t] > 0}
+    best, trained = run.validation(BEST_SINGLE), run.validation(SELF)
+    return {t: best[t] / trained[t] for t in best if trained[t] > 0}

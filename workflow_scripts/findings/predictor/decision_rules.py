@@ -17,33 +17,33 @@ class Policy:
 
 def policies(tier: str) -> dict[str, Policy]:
     """Return the policies that a tier's supervision allows."""
-    found = {
+    allowed = {
         "never merge": Policy("the best single source", lambda c, _: c.single),
         "always merge": Policy("the merge that is best on the other targets' validation data", lambda c, _: _recipe(c)),
     }
     if tier not in LABELLED:
-        found["best elsewhere"] = Policy(
+        allowed["best elsewhere"] = Policy(
             "whatever is best on the other targets' validation data: the advice without labels", lambda c, _: c.chosen
         )
-        return found
-    found["pilot merge"] = Policy(
+        return allowed
+    allowed["pilot merge"] = Policy(
         "the merge of `always merge`, if it beats the best single source on the target's validation data",
         lambda c, _: _recipe(c) if c.scores[_recipe(c).key] > c.scores[c.single.key] else c.single,
     )
-    found["best on validation"] = Policy(
+    allowed["best on validation"] = Policy(
         "all merges are made, and what is best on the target's validation data is taken: the advice with labels",
         lambda c, _: c.chosen,
     )
-    found[f"best source > {STRONG_SOURCE}"] = Policy(
+    allowed[f"best source > {STRONG_SOURCE}"] = Policy(
         f"no merge where the best single source exceeds {STRONG_SOURCE} on validation data, else as `always merge`",
         lambda c, level: c.single if level["best"] > STRONG_SOURCE else _recipe(c),
     )
     if tier == "labelled training":
-        found[f"ZS/self < {ZS_SELF}"] = Policy(
+        allowed[f"ZS/self < {ZS_SELF}"] = Policy(
             f"as `always merge` where best zero-shot / self is below {ZS_SELF} on validation data, else no merge",
             lambda c, level: _recipe(c) if level["best"] < ZS_SELF * level["self"] else c.single,
         )
-    return found
+    return allowed
 
 
 def _recipe(choice: TargetChoice) -> Option:

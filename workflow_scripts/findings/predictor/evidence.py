@@ -14,7 +14,7 @@ from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.packs import read_pack
-from workflow_scripts.findings.predictor.features import OMITTED, Known, feature_table
+from workflow_scripts.findings.predictor.features import OMITTED, Knowledge, feature_table
 from workflow_scripts.findings.predictor.options import Key, Option, target_options
 from workflow_scripts.findings.predictor.regret import halves
 from workflow_scripts.results.items import Correctness, read_items
@@ -91,7 +91,7 @@ class Evidence:
     def features(self) -> tuple[pd.DataFrame, dict[str, str]]:
         """Features by (experiment, target), and each feature's tier; merges with the target's own model left out."""
         results, locales = self.results, list(self.results.settings["locales"])
-        known = Known(
+        knowledge = Knowledge(
             locales,
             results.languages,
             {name: method_title(results, name) for name in results.experiments},
@@ -101,7 +101,7 @@ class Evidence:
             {(t, seed): v.agreement(locales, seed) for t, v in self.validation.items() for seed in self.seeds},
         )
         without = (e for e in results.plan.values() if not results.experiments[e["experiment"]]["include_target"])
-        return feature_table(without, known)
+        return feature_table(without, knowledge)
 
     @cached_property
     def first_halves(self) -> dict[str, np.ndarray]:
@@ -119,8 +119,8 @@ class Evidence:
         if option.kind == "merge":
             return [(experiment, seed) for seed in self.seeds]
         rows = self.results.systems
-        own = rows[(rows["target"] == target) & (rows["experiment"] == experiment) & (rows["system"] == system)]
-        return [(row.model, int(row.seed)) for row in own.itertuples() if str(row.seed) != "mean"]
+        of_option = rows[(rows["target"] == target) & (rows["experiment"] == experiment) & (rows["system"] == system)]
+        return [(row.model, int(row.seed)) for row in of_option.itertuples() if str(row.seed) != "mean"]
 
     def level(self, target: str) -> dict[str, Any]:
         """Return the validation accuracies that fixed rules read: of the target's own model, of the best other."""
@@ -173,13 +173,13 @@ def read_validation(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> d
     targets = [target for target, _ in settings["targets"]]
     merges = dict(zip(itertools.product(targets, seeds), inputs["validation_merges"], strict=True))
     tables = zip(inputs["validation_tables"], inputs["validation_digests"], strict=True)
-    found = {}
+    validation = {}
     for (target, experiments), (table, digest) in zip(settings["targets"], tables, strict=True):
         models = {key: read_pack(path, target) for key, path in rows.items()}
         merged = {(name, seed): read_pack(merges[target, seed], name) for name in experiments for seed in seeds}
-        found[target] = Validation(
+        validation[target] = Validation(
             read_examples(table, digest)["cluster"].to_numpy(),
             {key: scores.predictions for key, scores in models.items()},
             {key: scores.correct for key, scores in {**models, **merged}.items()},
         )
-    return found
+    return validation

@@ -14,7 +14,7 @@ OMITTED = {"random", "nxn"}  # measures: noise; transfer itself, which has featu
 
 
 @dataclass(frozen=True)
-class Known:
+class Knowledge:
     """What features are computed from; matrices are arrays in the order of `locales`.
 
     Attributes
@@ -44,14 +44,14 @@ class Known:
     agreement: Mapping[tuple[str, int], np.ndarray]
 
 
-def feature_table(entries: Iterable[Mapping[str, Any]], known: Known) -> tuple[pd.DataFrame, dict[str, str]]:
+def feature_table(entries: Iterable[Mapping[str, Any]], knowledge: Knowledge) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the features of every merge, means over seeds, and the tier of each feature.
 
     Parameters
     ----------
     entries : iterable of mapping
         The plan's entries of experiments without the target's own model.
-    known : Known
+    knowledge : Knowledge
 
     Returns
     -------
@@ -63,66 +63,66 @@ def feature_table(entries: Iterable[Mapping[str, Any]], known: Known) -> tuple[p
     rows: list[dict[str, Any]] = []
     tiers: dict[str, str] = {}
     for entry in entries:
-        found = merge_features(entry, known)
-        tiers |= {name: tier for tier, values in found.items() for name in values}
-        values = {name: value for part in found.values() for name, value in part.items()}
+        by_tier = merge_features(entry, knowledge)
+        tiers |= {name: tier for tier, values in by_tier.items() for name in values}
+        values = {name: value for part in by_tier.values() for name, value in part.items()}
         rows.append({"experiment": entry["experiment"], "target": entry["target"], **values})
     table = pd.DataFrame(rows).groupby(["experiment", "target"], sort=False).mean()
     kept = [name for name in table if table[name].notna().all() and np.ptp(table[name]) > 1e-9]
     return table[kept], {name: tiers[name] for name in kept}
 
 
-def merge_features(entry: Mapping[str, Any], known: Known) -> dict[str, Values]:
+def merge_features(entry: Mapping[str, Any], knowledge: Knowledge) -> dict[str, Values]:
     """Return tier → feature → value of one plan entry."""
     target, seed = entry["target"], entry["seed"]
     sources = [s["locale"] for s in entry["sources"]]
-    places = np.array([known.locales.index(name) for name in sources])
-    place = known.locales.index(target)
-    others = np.delete(np.arange(len(known.locales)), place)
-    found: dict[str, Values] = {tier: {} for tier in TIERS}
-    found["none"] |= {"sources": len(sources), "effective sources": entry["effective_sources"]}
-    methods = sorted(set(known.titles.values()))
-    found["none"] |= {f"method: {m}": float(m == known.titles[entry["experiment"]]) for m in methods}
-    found["none"] |= _languages(target, sources, known.languages)
-    for name, tier in known.tiers.items():
-        found[tier] |= _similarity(name, known.similarities[name, seed], place, places, others)
+    places = np.array([knowledge.locales.index(name) for name in sources])
+    place = knowledge.locales.index(target)
+    others = np.delete(np.arange(len(knowledge.locales)), place)
+    by_tier: dict[str, Values] = {tier: {} for tier in TIERS}
+    by_tier["none"] |= {"sources": len(sources), "effective sources": entry["effective_sources"]}
+    methods = sorted(set(knowledge.titles.values()))
+    by_tier["none"] |= {f"method: {m}": float(m == knowledge.titles[entry["experiment"]]) for m in methods}
+    by_tier["none"] |= _languages(target, sources, knowledge.languages)
+    for name, tier in knowledge.tiers.items():
+        by_tier[tier] |= _similarity(name, knowledge.similarities[name, seed], place, places, others)
     if len(sources) > 1:
-        found["unlabelled"]["sources agree on the target"] = _between(known.agreement[target, seed], places)
-    transfer = known.validation[seed][:, place]
+        by_tier["unlabelled"]["sources agree on the target"] = _between(knowledge.agreement[target, seed], places)
+    transfer = knowledge.validation[seed][:, place]
     best = float(transfer[others].max())
-    found["labelled validation"] |= {
+    by_tier["labelled validation"] |= {
         "best zero-shot": best,
         "best source": float(transfer[places].max()),
         "mean source": float(transfer[places].mean()),
         "spread of sources": float(transfer[places].std()),
     }
-    own = float(transfer[place])
-    found["labelled training"] |= {"self": own, "ZS/self": best / own if own else float("nan")}
-    return found
+    trained = float(transfer[place])
+    by_tier["labelled training"] |= {"self": trained, "ZS/self": best / trained if trained else float("nan")}
+    return by_tier
 
 
 def _languages(target: str, sources: Sequence[str], languages: Mapping[str, Mapping[str, Any]]) -> Values:
     """Return what the locale table says; what it does not know of the target is not a number."""
-    own = languages[target]
-    found = {}
+    described = languages[target]
+    shares = {}
     for group in ("family", "genus", "script"):
-        same = float(np.mean([languages[s][group] == own[group] for s in sources]))
-        found[f"share of sources of its {group}"] = float("nan") if own[group] == "unknown" else same
+        same = float(np.mean([languages[s][group] == described[group] for s in sources]))
+        shares[f"share of sources of its {group}"] = float("nan") if described[group] == "unknown" else same
     text = [languages[name].get("cc100_gib", float("nan")) for name in (target, *sources)]
-    return found | {
+    return shares | {
         "log GiB of text, target": float(np.log1p(text[0])),
         "log GiB of text, sources": float(np.mean(np.log1p(text[1:]))),
     }
 
 
 def _similarity(name: str, matrix: np.ndarray, target: int, sources: np.ndarray, others: np.ndarray) -> Values:
-    found = {
+    features = {
         f"{name} to sources": float(matrix[target, sources].mean()),
         f"{name} to the nearest": float(matrix[target, others].max()),
     }
     if len(sources) < 2:
-        return found
-    return found | {f"{name} among sources": _between(matrix, sources)}
+        return features
+    return features | {f"{name} among sources": _between(matrix, sources)}
 
 
 def _between(matrix: np.ndarray, sources: np.ndarray) -> float:

@@ -90,13 +90,13 @@ def target_options(systems: pd.DataFrame, experiments: Mapping[str, Mapping[str,
     singles += [(name, system) for name in without for system in offered("experiment")]
     merges: list[Key] = [(name, MERGE) for name in without]
     hardness = rows.loc[REFERENCE, "accuracy_validation"]
-    found = []
+    options = []
     for key in [*singles, *merges]:
         if key in rows.index:
             row = rows.loc[key]
             merged = key[1] == MERGE
             validation = float(row["accuracy_validation"])
-            found.append(
+            options.append(
                 Option(
                     key,
                     "merge" if merged else "single source",
@@ -106,7 +106,7 @@ def target_options(systems: pd.DataFrame, experiments: Mapping[str, Mapping[str,
                     float(validation - hardness),
                 )
             )
-    return found
+    return options
 
 
 def choose(options: Mapping[str, Sequence[Option]], target: str, tier: str) -> TargetChoice | None:
@@ -141,11 +141,11 @@ def within(tier: str, limit: str) -> bool:
 
 def _elsewhere(options: Mapping[str, Sequence[Option]], target: str) -> dict[Key, float]:
     """Return every option's mean advantage on the other targets' validation data."""
-    found: dict[Key, list[float]] = {}
-    for other, own in options.items():
-        for option in own if other != target else ():
-            found.setdefault(option.key, []).append(option.advantage)
-    return {key: float(np.mean(values)) for key, values in found.items()}
+    advantages: dict[Key, list[float]] = {}
+    for other, of_other in options.items():
+        for option in of_other if other != target else ():
+            advantages.setdefault(option.key, []).append(option.advantage)
+    return {key: float(np.mean(values)) for key, values in advantages.items()}
 
 
 def _best(options: Sequence[Option], scores: Mapping[Key, float]) -> Option:

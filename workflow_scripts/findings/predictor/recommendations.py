@@ -59,7 +59,7 @@ def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence) -> di
     upper = _upper_on_validation(evidence, target, chosen)
     hopeless = tier in LABELLED and upper < bar
     difference = _difference(evidence, target, chosen, other) if other else None
-    own = float(evidence.results.baseline(SELF).loc[target, "accuracy"])
+    trained = float(evidence.results.baseline(SELF).loc[target, "accuracy"])
     return {
         "target": target,
         "language": evidence.results.languages[target]["language"],
@@ -76,8 +76,8 @@ def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence) -> di
         "validation_accuracy": chosen.validation,
         **_named("best_source", choice.single, target, evidence),
         **_named("best_merge", choice.merge, target, evidence),
-        "self_accuracy": own,
-        "gap_to_self": own - judged.value,
+        "self_accuracy": trained,
+        "gap_to_self": trained - judged.value,
         **_few_shot(evidence, target, tier),
         "seeds": len(evidence.seeds),
         "n": judged.n,
@@ -104,8 +104,8 @@ def _named(name: str, option: Option | None, target: str, evidence: Evidence) ->
 def _few_shot(evidence: Evidence, target: str, tier: str) -> dict[str, float]:
     """Return what training on the validation labels reaches on test data, if they are known and it was tried."""
     row = evidence.results.baseline(FEW_SHOT).loc[target]
-    known = tier in LABELLED
-    return {f"few_shot_{name}": float(row[name]) if known else float("nan") for name in ("accuracy", "low", "high")}
+    labelled = tier in LABELLED
+    return {f"few_shot_{name}": float(row[name]) if labelled else float("nan") for name in ("accuracy", "low", "high")}
 
 
 def _own_models_elsewhere(evidence: Evidence, target: str) -> float:
@@ -120,9 +120,9 @@ def _upper_on_validation(evidence: Evidence, target: str, option: Option) -> flo
 
 
 def _difference(evidence: Evidence, target: str, chosen: Option, other: Option) -> Difference:
-    found = paired_differences(evidence.items[target], [(chosen.key, other.key)])
-    low, high, _ = cluster_interval(found.sums[:, 0], found.sizes)
-    return Difference(float(found.means[0]), low, high, found.seeds[0])
+    paired = paired_differences(evidence.items[target], [(chosen.key, other.key)])
+    low, high, _ = cluster_interval(paired.sums[:, 0], paired.sizes)
+    return Difference(float(paired.means[0]), low, high, paired.seeds[0])
 
 
 def _difference_columns(difference: Difference | None) -> dict[str, float]:

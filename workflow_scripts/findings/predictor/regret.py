@@ -58,12 +58,12 @@ def halves(clusters: Mapping[str, np.ndarray], seed: int, halvings: int = HALVIN
     """
     names = np.unique(np.concatenate([np.unique(c) for c in clusters.values()]))
     places = np.random.default_rng(seed).random((halvings, len(names))).argsort(1).argsort(1)
-    found = {}
-    for target, own in clusters.items():
-        distinct, index = np.unique(own, return_inverse=True)
+    first = {}
+    for target, of_target in clusters.items():
+        distinct, index = np.unique(of_target, return_inverse=True)
         rank = places[:, np.searchsorted(names, distinct)].argsort(1).argsort(1)
-        found[target] = (rank < len(distinct) // 2)[:, index]
-    return found
+        first[target] = (rank < len(distinct) // 2)[:, index]
+    return first
 
 
 def judge(correct: Sequence[np.ndarray], first: np.ndarray) -> Judged:

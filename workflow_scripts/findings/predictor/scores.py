@@ -42,8 +42,8 @@ def r_squared(responses: np.ndarray, predictions: np.ndarray, groups: np.ndarray
     """Return the leave-one-group-out R² of each column (n, m) → (m,); the reference is the other groups' mean."""
     reference = np.empty(responses.shape)
     for group in np.unique(groups):
-        own = groups == group
-        reference[own] = responses[~own].mean(0)
+        held = groups == group
+        reference[held] = responses[~held].mean(0)
     total = ((responses - reference) ** 2).sum(0)
     error = ((responses - predictions) ** 2).sum(0)
     return np.where(total > 0, 1 - error / np.where(total > 0, total, 1), 0.0)
@@ -74,8 +74,8 @@ def permutation_null(
     """
     shuffled = permuted(responses, groups, items, np.random.default_rng(seed), draws)
     columns = np.column_stack([responses, shuffled])
-    found = r_squared(columns, leave_one_out(features, columns, groups), groups)
-    return float((1 + (found[1:] >= found[0]).sum()) / (1 + draws)), found[1:]
+    r2 = r_squared(columns, leave_one_out(features, columns, groups), groups)
+    return float((1 + (r2[1:] >= r2[0]).sum()) / (1 + draws)), r2[1:]
 
 
 def permuted(

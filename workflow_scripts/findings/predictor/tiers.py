@@ -50,14 +50,14 @@ class _Task:
 def predictor_summary(evidence: Evidence) -> dict[str, Any]:
     """Return tier → what was learnt and what policies lose; see `predict_tier`."""
     tiers = {tier: predict_tier(tier, evidence) for tier in TIERS}
-    found = {
+    summary = {
         "definitions": DEFINITIONS,
         "criteria": {"targets": ENOUGH, "fine_tune_below": FINE_TUNE_BELOW, "seeds": SEEDS},
         "targets": len(evidence.results.targets),
         "not_halved": sorted(set(evidence.results.targets) - set(evidence.first_halves)),
         "tiers": {tier: part for tier, part in tiers.items() if part is not None},
     }
-    return dict(for_json(found))
+    return dict(for_json(summary))
 
 
 def predict_tier(tier: str, evidence: Evidence) -> dict[str, Any] | None:
@@ -70,15 +70,15 @@ def predict_tier(tier: str, evidence: Evidence) -> dict[str, Any] | None:
     if not task.rows:
         return None
     enough = len(task.choices) >= LEAST
-    found: dict[str, Any] = {
+    learnt: dict[str, Any] = {
         "targets": len(task.choices),
         "merges": len(task.rows),
         "descriptive": len(task.choices) < ENOUGH,
         "single_source": sorted({o.single.key[1] for o in task.choices.values()}),
     }
-    found["predictor"] = _quality(tier, task, evidence) if enough else None
+    learnt["predictor"] = _quality(tier, task, evidence) if enough else None
     predicted = _predicted_choices(tier, task, evidence) if enough else {}
-    return found | _compared(tier, task, evidence, predicted)
+    return learnt | _compared(tier, task, evidence, predicted)
 
 
 def _task(tier: str, evidence: Evidence) -> _Task:
@@ -111,7 +111,7 @@ def _quality(tier: str, task: _Task, evidence: Evidence) -> dict[str, Any]:
     effects = np.concatenate([_effects(task.options[t], t, evidence) for t in task.options])
     predictions = leave_one_out(x, effects[:, None], groups)[:, 0]
     model = fit_ridge(x, effects[:, None], groups)
-    found: dict[str, Any] = {
+    quality: dict[str, Any] = {
         "leave_one_target_out": asdict(score(effects, predictions, groups)),
         "mean_effect": float(effects.mean()),
         "penalty": float(model.penalties[0]),
@@ -120,14 +120,14 @@ def _quality(tier: str, task: _Task, evidence: Evidence) -> dict[str, Any]:
             for n, c, m, s in zip(design, model.coefficients[:, 0], model.means, model.scales, strict=True)
         ],
     }
-    found["features"].sort(key=lambda f: -abs(f["coefficient"]))
+    quality["features"].sort(key=lambda f: -abs(f["coefficient"]))
     if len(task.choices) < ENOUGH:
-        return {**found, "p": None}
+        return {**quality, "p": None}
     experiments = np.array([experiment for experiment, _ in task.rows])
     p, null = permutation_null(x, effects, groups, experiments, derive_seed("predictor", tier))
     boosted = _boosted(x, effects, groups)
     return {
-        **found,
+        **quality,
         "p": p,
         "null_r2": {"mean": float(null.mean()), "q95": float(np.quantile(null, 0.95)), "permutations": len(null)},
         "gradient_boosting_r2": float(r_squared(effects[:, None], boosted[:, None], groups)[0]),
@@ -141,12 +141,12 @@ def _effects(options: list[Option], target: str, evidence: Evidence) -> np.ndarr
 
 def _boosted(x: np.ndarray, effects: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return leave-one-target-out predictions of a small gradient-boosted model: lines may be too simple."""
-    found = np.empty(len(effects))
+    predictions = np.empty(len(effects))
     for group in np.unique(groups):
-        own = groups == group
+        held = groups == group
         model = GradientBoostingRegressor(n_estimators=50, max_depth=2, subsample=0.5, random_state=0)
-        found[own] = model.fit(x[~own], effects[~own]).predict(x[own])
-    return found
+        predictions[held] = model.fit(x[~held], effects[~held]).predict(x[held])
+    return predictions
 
 
 def _predicted_choices(tier: str, task: _Task, evidence: Evidence) -> dict[str, np.ndarray]:
@@ -158,8 +158,8 @@ def _predicted_choices(tier: str, task: _Task, evidence: Evidence) -> dict[str, 
     x, groups = _design(tier, task, evidence).to_numpy(float), task.targets
     effects = np.vstack([j.seen[1:] - j.seen[0] for j in task.judged.values()])
     predictions = leave_one_out(x, effects, groups)
-    own = {target: predictions[groups == target] for target in task.judged}
-    return {target: np.where(p.max(0) > 0, p.argmax(0) + 1, 0) for target, p in own.items()}
+    of_target = {target: predictions[groups == target] for target in task.judged}
+    return {target: np.where(p.max(0) > 0, p.argmax(0) + 1, 0) for target, p in of_target.items()}
 
 
 def _compared(tier: str, task: _Task, evidence: Evidence, predicted: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _compared(tier: str, task: _Task, evidence: Evidence, predicted: dict[str, n
             "policy": name,
             "description": descriptions[name],
             "merges": merged[name],
-            **{kind: found[name] for kind, found in means.items()},
+            **{kind: of_policies[name] for kind, of_policies in means.items()},
         }
         for name in table
     ]
