@@ -7,8 +7,7 @@ from typing import Any
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.evaluation.cells import CellCache, Decision, decided_scoring, foreseen_decision
 from workflow_scripts.evaluation.packs import SPLITS
-from workflow_scripts.merging.identities import Identities
-from workflow_scripts.merging.merge_cells import facts_entry
+from workflow_scripts.merging.merge_cells import Identities, facts_entry
 from workflow_scripts.models.train_job import trained_digest, training_entry
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.selection.systems import SHRUNK_TOP1
