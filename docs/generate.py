@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import griffe
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from workflow_scripts.cli.main import main
 from workflow_scripts.core import registry
 from workflow_scripts.core.signatures import limits, parameter_model, plugin_function, summary
 from workflow_scripts.selection.systems import OF_MERGE, OF_SELECTION
@@ -33,6 +35,22 @@ the target's row of a similarity matrix into sources and weights."""
 SYSTEMS = """Everything that is scored on a target, by its column in the [tables](tables.md). *Supervision* is what
 has to be known of the target: `none`, `unlabelled` text, `labelled validation` data, `labelled training` data (its
 own model); *oracle* marks what was chosen on the test data: a bound, never an option."""
+COMMAND = """What `xlmerge --help` says, and each subcommand's `--help`. In a clone, the command is
+`.venv/bin/xlmerge`. `xlmerge merge` has one subcommand per [merge method](methods.md), whose parameters are its
+options; `ties` stands for all of them here."""
+COMMANDS = (
+    "",
+    "init",
+    "run",
+    "plan",
+    "recommend",
+    "report",
+    "export",
+    "prune",
+    "merge",
+    "merge ties",
+    "merge mergekit",
+)
 SCOPES = {"target": "Once per target", "experiment": "Beside each merge, of its sources"}
 MADE = {"logits": "nothing more: from scores", "merge": "a merge", "training": "a training"}
 TIERS = {OF_MERGE: "that of the merge", OF_SELECTION: "that of its selection"}
@@ -56,6 +74,7 @@ def pages() -> dict[str, str]:
         "measures.md": _plugins("Similarity measures", "similarity measure", MEASURES),
         "selectors.md": _plugins("Selectors", "selector", SELECTORS),
         "systems.md": _systems(),
+        "command.md": _page("The command", "`workflow_scripts/cli/`", COMMAND, [_help(words) for words in COMMANDS]),
         "config.schema.json": json.dumps(config.Run.model_json_schema(), indent=1, ensure_ascii=False) + "\n",
     }
 
@@ -84,6 +103,17 @@ def _systems() -> str:
             lines.append(f"| `{column}` | {row.title} | {TIERS.get(row.tier, row.tier)} | {MADE[row.made]} | {asked} |")
         sections.append("\n".join(lines) + "\n")
     return _page("Systems", "`workflow_scripts/selection/systems.py`", SYSTEMS, sections)
+
+
+def _help(words: str) -> str:
+    """Return a command's section: its help, as wide as a page."""
+    context = click.Context(main, info_name="xlmerge", terminal_width=96)
+    for word in words.split():
+        assert isinstance(context.command, click.Group)
+        command = context.command.get_command(context, word)
+        assert command is not None
+        context = click.Context(command, parent=context, info_name=word, terminal_width=96)
+    return f"## `{context.command_path}`\n\n```text\n{context.get_help()}\n```\n"
 
 
 def _page(title: str, source: str, text: str, sections: list[str]) -> str:
