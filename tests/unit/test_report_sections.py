@@ -13,19 +13,21 @@ from plotly.offline import get_plotlyjs
 from tests.unit.report_run import LABELS, LOCALES, TEXTS, full_run, run_data
 from tests.unit.synthetic_runs import Synthetic, settings
 from workflow_scripts.report import plots
-from workflow_scripts.report.blocks import Items, Prose, Section, Squares, Table, marked, plain, table
-from workflow_scripts.report.contents import write_report
+from workflow_scripts.report.blocks import Items, Prose, Section, Squares, Table, table
+from workflow_scripts.report.contents import build_report
 from workflow_scripts.report.html import TEMPLATES, breakable, chip, foreign, inline, render_html
+from workflow_scripts.report.marks import marked, plain
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.report.sections import (
     effects,
     in_short,
     language_groups,
-    policies,
     source_counts,
     transfer,
+    when_to_merge,
 )
 from workflow_scripts.report.sections.changed_sentences import changed_sentences
+from workflow_scripts.report.sections.comparisons import comparisons
 from workflow_scripts.report.sections.confusion import confusion, confusion_map, intent_table
 from workflow_scripts.report.sections.target_page import target_page
 from workflow_scripts.report.terminal import render_terminal
@@ -116,7 +118,7 @@ def test_confusion_map_has_a_titled_square_per_pair() -> None:
     drawn = confusion_map(run_data(), "de-DE")
     assert isinstance(drawn, Squares) and drawn.names == LABELS and len(drawn.cells) == 4
     assert "off is taken for on: 25\u202f%" in drawn.alt and drawn.alt.split(". ", 1)[1] in drawn.caption
-    assert 'class="w2" d="M0 1h1v1h-1z"><title>off → on: 25\u202f%' in render_html(write_report(run_data()))
+    assert 'class="w2" d="M0 1h1v1h-1z"><title>off → on: 25\u202f%' in render_html(build_report(run_data()))
 
 
 def test_examples_are_what_changed_one_per_cluster() -> None:
@@ -172,8 +174,8 @@ def test_the_opening_answers_in_three_sentences() -> None:
 def test_without_statistics_the_report_says_so() -> None:
     blocks = in_short.opening(run_data()).blocks
     assert "cannot test the difference" in plain(within(blocks, Items)[0].items[1]) and not within(blocks, Table)
-    left_out = {section.id for section in write_report(full_run()).sections}
-    left_out -= {section.id for section in write_report(run_data()).sections}
+    left_out = {section.id for section in build_report(full_run()).sections}
+    left_out -= {section.id for section in build_report(run_data()).sections}
     assert left_out == {"claims", "predictor"}
 
 
@@ -212,7 +214,7 @@ def test_the_report_says_what_the_comparisons_say(tmp_path: Path) -> None:
     run = Synthetic(tmp_path, experiments, lambda key, *_: 0.9 if key == "self" else 0.6 + gains.get(key, 0.05))
     compared, facts = compare_run(run.results(), run.paths)
     data = run_data(results=run.results(), statistics=compared, comparison_facts=facts)
-    primary, exploratory, every = within(effects.comparisons(data), Table)
+    primary, exploratory, every = within(comparisons(data), Table)
     rows = {row[0]: dict(zip(primary.heads, row, strict=True)) for row in shown(primary)}
     assert [row["verdict"] for row in rows.values()] == list(compared.loc[compared["family"] == "primary", "verdict"])
     assert rows["merge − top1"]["better / worse (chance)"].startswith("12 / 0 (")
@@ -230,7 +232,7 @@ def test_each_grouping_of_languages_shows_its_own_groups() -> None:
 
 
 def test_predictor_says_which_policy_wins_and_that_few_targets_describe() -> None:
-    text = " ".join(plain(block.text) for block in within(policies.section(full_run()).blocks, Prose))
+    text = " ".join(plain(block.text) for block in within(when_to_merge.section(full_run()).blocks, Prose))
     assert "never merge loses least: regret −1.0 points" in text
     assert "Fewer than 20 targets: this describes the run and proves nothing" in text
 
@@ -255,15 +257,15 @@ def test_of_very_many_sources_the_best_and_the_chosen_are_shown(monkeypatch: pyt
 
 
 def test_the_page_is_one_file_and_the_same_every_time() -> None:
-    text = render_html(write_report(full_run()))
-    assert text == render_html(write_report(full_run()))
+    text = render_html(build_report(full_run()))
+    assert text == render_html(build_report(full_run()))
     assert "&lt;b&gt;Licht" in text and "<b>Licht" not in text
     own = text.replace(get_plotlyjs(), "")
     assert "default-src 'none'" in own[: own.index("<body>")] and not re.search(r"(src|href)=[\"'](https?:)?//", own)
 
 
 def test_more_than_one_seed_is_not_called_one() -> None:
-    assert "One seed: descriptive" not in render_html(write_report(full_run()))
+    assert "One seed: descriptive" not in render_html(build_report(full_run()))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

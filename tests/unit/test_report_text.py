@@ -16,19 +16,10 @@ from workflow_scripts.core.words import (
     points_interval,
     with_minus,
 )
-from workflow_scripts.report.blocks import (
-    Cell,
-    Code,
-    Folded,
-    Note,
-    Section,
-    Table,
-    Whiskers,
-    table,
-    text_cell,
-)
-from workflow_scripts.report.contents import write_report
+from workflow_scripts.report.blocks import Cell, Folded, Note, Section, Table, table, text_cell
+from workflow_scripts.report.contents import build_report
 from workflow_scripts.report.markdown import escaped, render_markdown
+from workflow_scripts.report.marks import Code, Whiskers
 from workflow_scripts.report.sections.advice import advice
 from workflow_scripts.report.sections.in_short import summary
 from workflow_scripts.report.terminal import render_terminal
@@ -66,15 +57,15 @@ def test_drawings_in_cells_are_left_out() -> None:
 
 
 def report_of(*blocks):
-    report = write_report(run_data())
+    report = build_report(run_data())
     return replace(report, opening=Section("overview", "Title", blocks), sections=[])
 
 
 def test_the_markdown_report_has_every_section_and_table() -> None:
-    report = write_report(full_run())
+    report = build_report(full_run())
     text = render_markdown(report)
     html = MarkdownIt("gfm-like", {"linkify": False}).render(text)
-    assert text == render_markdown(write_report(full_run()))
+    assert text == render_markdown(build_report(full_run()))
     for section in report.sections:
         assert f"\n## {section.title}\n" in text
     heads = re.findall(r"<th[^>]*>(.*?)</th>", html)

@@ -6,7 +6,7 @@ from workflow_scripts.core.atomic import write_text
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import write_table
 from workflow_scripts.core.messages import warn
-from workflow_scripts.report.contents import write_report
+from workflow_scripts.report.contents import build_report
 from workflow_scripts.report.html import render_html
 from workflow_scripts.report.markdown import render_markdown
 from workflow_scripts.report.run_data import read_run
@@ -21,7 +21,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_table(cross_lingual_summary(data.results), outputs["targets"])
     write_table(data.details, outputs["details"])
     write_table(data.diagnostics, outputs["diagnostics"])
-    report = write_report(data)
+    report = build_report(data)
     write_text(outputs["html"], render_html(report))
     write_text(outputs["markdown"], render_markdown(report))
     write_text(outputs["terminal"], render_terminal(summary(data)))

@@ -9,11 +9,11 @@ from workflow_scripts.report.sections import (
     in_short,
     language_groups,
     merges,
-    policies,
     selector_finds,
     source_counts,
     target_page,
     transfer,
+    when_to_merge,
 )
 
 SECTIONS = (
@@ -24,14 +24,14 @@ SECTIONS = (
     selector_finds.section,
     earlier_work.zero_shot_section,
     language_groups.section,
-    policies.section,
+    when_to_merge.section,
     earlier_work.claims_section,
     how_it_was_made.cost_section,
     how_it_was_made.provenance_section,
 )
 
 
-def write_report(data: RunData) -> Report:
+def build_report(data: RunData) -> Report:
     """Return the report of a finished run; sections that have nothing to say are left out."""
     sections = [section(data) for section in SECTIONS]
     return Report(

@@ -9,22 +9,8 @@ from plotly.offline import get_plotlyjs
 
 from workflow_scripts.core.words import percent
 from workflow_scripts.report import plots
-from workflow_scripts.report.blocks import (
-    Code,
-    Emphasis,
-    Link,
-    Plot,
-    Remark,
-    Report,
-    Sentence,
-    Strong,
-    Table,
-    Tag,
-    TargetPage,
-    Text,
-    Verdict,
-    Whiskers,
-)
+from workflow_scripts.report.blocks import Plot, Report, Table, TargetPage
+from workflow_scripts.report.marks import Code, Emphasis, Link, Remark, Sentence, Strong, Tag, Text, Verdict, Whiskers
 
 TEMPLATES = Path(__file__).with_name("templates")
 MOST_UNFILTERED = 8  # rows of a table without a field that filters them

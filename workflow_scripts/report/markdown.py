@@ -9,26 +9,18 @@ from workflow_scripts.report.blocks import (
     Bars,
     Beside,
     Block,
-    Code,
-    Emphasis,
     Folded,
     Items,
-    Link,
     Note,
     Plot,
     Prose,
-    Remark,
     Report,
     Section,
     Squares,
-    Strong,
     Table,
-    Text,
     Verbatim,
-    Verdict,
-    Whiskers,
-    plain,
 )
+from workflow_scripts.report.marks import Code, Emphasis, Link, Remark, Strong, Text, Verdict, Whiskers, plain
 
 # What would be markup: marks, an underscore at the edge of a word, links, tags, entities, and what opens a line.
 SPECIAL = re.compile(

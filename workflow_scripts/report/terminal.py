@@ -18,8 +18,8 @@ from workflow_scripts.report.blocks import (
     Squares,
     Table,
     Verbatim,
-    plain,
 )
+from workflow_scripts.report.marks import plain
 
 WIDTH = 120
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.core.words import number
-from workflow_scripts.report.blocks import Beside, Block, Items, Prose, Remark, Section, Sentence, Tag, Text
+from workflow_scripts.report.blocks import Beside, Block, Items, Prose, Section
+from workflow_scripts.report.marks import Remark, Sentence, Tag, Text
 from workflow_scripts.report.run_data import RunData
 
 SHOWN = 10

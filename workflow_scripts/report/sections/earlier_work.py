@@ -6,18 +6,8 @@ import plotly.graph_objects as go
 from workflow_scripts.core.words import number, percent, points, with_minus
 from workflow_scripts.findings.older_studies import ZS_SELF
 from workflow_scripts.report import plots
-from workflow_scripts.report.blocks import (
-    Block,
-    Choice,
-    Column,
-    Plot,
-    Prose,
-    Section,
-    Verdict,
-    number_cell,
-    table,
-    with_code,
-)
+from workflow_scripts.report.blocks import Block, Choice, Column, Plot, Prose, Section, number_cell, table
+from workflow_scripts.report.marks import Verdict, with_code
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SINGLE_ORACLE, SELF
 

@@ -5,16 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_scripts.core.words import number
-from workflow_scripts.report.blocks import (
-    Code,
-    Folded,
-    Link,
-    Prose,
-    Section,
-    Table,
-    Verbatim,
-    table,
-)
+from workflow_scripts.report.blocks import Folded, Prose, Section, Table, Verbatim, table
+from workflow_scripts.report.marks import Code, Link
 from workflow_scripts.report.run_data import RunData
 
 STORED = {"models": "task vectors of the models", "rows": "logits of models", "merges": "logits of merges"}

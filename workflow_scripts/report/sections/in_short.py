@@ -19,17 +19,14 @@ from workflow_scripts.report.blocks import (
     Block,
     Column,
     Items,
-    Link,
     Note,
     Prose,
     Section,
     Table,
-    Text,
-    Verdict,
-    marked,
     number_cell,
     table,
 )
+from workflow_scripts.report.marks import Link, Text, Verdict, marked
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.selection.systems import BEST_SINGLE, FEW_SHOT, MEAN_SINGLE, SELF, baselines, title
 from workflow_scripts.statistics.contrasts import CHOSEN

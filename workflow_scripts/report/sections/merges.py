@@ -11,19 +11,17 @@ from workflow_scripts.report.blocks import (
     Block,
     Cell,
     Choice,
-    Code,
     Column,
     Folded,
     Plot,
     Prose,
     Section,
     Table,
-    Text,
-    marked,
     number_cell,
     table,
 )
 from workflow_scripts.report.figures.merge_improvement_analysis import effect_matrix
+from workflow_scripts.report.marks import Code, Text, marked
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.results.tables import BESIDE_JOINT, joint_overview, pairwise
 from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SOURCE_ORACLE, SELF, baselines, title
@@ -122,7 +120,7 @@ def _overview(data: RunData) -> Table:
             "better / worse": lambda row: _counted(row, "improved_val", "hurt_val"),
             "− best own source (oracle)": ("effect_best", points),
             "− mean of its sources": ("effect_mean", points),
-            "− ensemble": ("vs_ensemble", points),
+            "−\u00a0ensemble": ("vs_ensemble", points),
             "above / below best of all (oracle)": lambda row: _counted(row, "constructive", "destructive"),
             "in files": lambda row: Code(row["experiment"]),
         },

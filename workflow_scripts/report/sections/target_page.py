@@ -6,20 +6,8 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.core.words import number, percent, percent_interval, plural, points, points_interval
-from workflow_scripts.report.blocks import (
-    Block,
-    Cell,
-    Column,
-    Link,
-    Prose,
-    Section,
-    Table,
-    TargetPage,
-    Text,
-    Whiskers,
-    number_cell,
-    table,
-)
+from workflow_scripts.report.blocks import Block, Cell, Column, Prose, Section, Table, TargetPage, number_cell, table
+from workflow_scripts.report.marks import Link, Text, Whiskers
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.report.sections.changed_sentences import changed_sentences
 from workflow_scripts.report.sections.confusion import confusion_map, intent_table

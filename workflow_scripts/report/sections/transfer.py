@@ -9,7 +9,8 @@ from scipy.spatial.distance import pdist
 
 from workflow_scripts.core.words import percent, percent_interval, plural
 from workflow_scripts.report import plots
-from workflow_scripts.report.blocks import Link, Plot, Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.report.blocks import Plot, Prose, Section, Table, number_cell, text_cell
+from workflow_scripts.report.marks import Link
 from workflow_scripts.report.run_data import RunData
 
 GROUPS = ("family", "genus", "script", "resource_level")

@@ -14,19 +14,8 @@ from workflow_scripts.core.words import (
     with_minus,
 )
 from workflow_scripts.report import plots
-from workflow_scripts.report.blocks import (
-    Block,
-    Choice,
-    Folded,
-    Plot,
-    Prose,
-    Section,
-    Table,
-    marked,
-    number_cell,
-    table,
-    with_code,
-)
+from workflow_scripts.report.blocks import Block, Choice, Folded, Plot, Prose, Section, Table, number_cell, table
+from workflow_scripts.report.marks import marked, with_code
 from workflow_scripts.report.run_data import LABELS_CHOOSE, RunData
 from workflow_scripts.selection.systems import TIERS
 
