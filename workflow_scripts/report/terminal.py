@@ -42,7 +42,7 @@ def _lines(block: Block) -> str:
         case Items(items):
             lines = "\n".join(_filled(f"- {plain(item)}", indent="  ") for item in items)
         case Bars():
-            lines = textwrap.indent(_table(block.table, "plain", heads=False), "  ")
+            lines = f"{block.title}:\n{textwrap.indent(_table(block.table, 'plain', heads=False), '  ')}"
         case Table():
             lines = f"\n{_filled(plain(block.caption))}\n{_table(block, 'simple')}\n"
         case Plot(title=title, alt=alt):
