@@ -17,13 +17,13 @@ recommend: install
 	@$(BIN)/xlmerge recommend $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: install-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not rehearsal"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not rehearsal and not real_encoder"
 
-# The rest: the 49-locale study with a tiny encoder and a few sentences per locale, and a real one-node Slurm, which needs root
-# and Debian's slurm-wlm and munge and is skipped with a reason where they are not there.
+# The rest: the bundled encoder, the 49-locale study with a tiny encoder and a few sentences per locale, and a real
+# one-node Slurm, which needs root and Debian's slurm-wlm and munge and is skipped with a reason where they are not there.
 test-all: install-dev
 	$(BIN)/python -m pytest -m "not rehearsal" tests/cluster
-	$(BIN)/python -m pytest -m rehearsal tests/workflow tests/cluster
+	$(BIN)/python -m pytest -m "rehearsal or real_encoder" tests/unit tests/workflow tests/cluster
 
 lint: install-dev
 	$(BIN)/ruff check .

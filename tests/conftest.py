@@ -1,10 +1,13 @@
 """What all tests share: running Snakemake as a user does, and one finished tiny run."""
 
+import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,26 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests import preloaded
 from workflow_scripts.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 XLMERGE = str(Path(sys.executable).with_name("xlmerge"))  # `make install` makes it
-Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+Done = subprocess.CompletedProcess[str]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one preloaded process for all of pytest's workers, where there can be one."""
+    if sys.platform == "linux" and not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="xlmerge-")
+        os.environ[preloaded.ADDRESS] = f"{folder.name}/socket"
+        process = preloaded.start(os.environ[preloaded.ADDRESS])
+
+        def end() -> None:
+            process.communicate()
+            folder.cleanup()
+
+        config.add_cleanup(end)
 
 
 def preset(name: str, **changes: Any) -> dict[str, Any]:
@@ -25,33 +43,39 @@ def preset(name: str, **changes: Any) -> dict[str, Any]:
     return {**content, **changes}
 
 
-def snakemake(
-    directory: Path,
-    config: dict[str, Any],
-    *args: str,
-    cores: int = 2,
-    root: Path = ROOT,
-    environment: dict[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run the workflow of `root` in a directory with a config; output and error come back as one text."""
+def snakemake(directory: Path, config: dict[str, Any], *args: str, root: Path = ROOT, **options: Any) -> Done:
+    """Run the workflow of `root` in a directory with a config; see `python` for the options."""
+    return python(command(directory, config, *args, root=root)[1:], directory, **options)
+
+
+def python(
+    arguments: list[str], directory: Path, environment: dict[str, str] | None = None, true: bool = False
+) -> Done:
+    """Run a Python command line; output and error come back as one text.
+
+    It is run by a fork of the preloaded process, unless there is none or `true` asks for the true command.
+    """
     variables = {**os.environ, "COLUMNS": "200", **(environment or {})}
-    return subprocess.run(
-        command(directory, config, *args, cores=cores, root=root),
-        cwd=directory,
-        env=variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
+    with tempfile.TemporaryFile() as output:
+        if true or preloaded.ADDRESS not in os.environ:
+            code = subprocess.call(
+                [sys.executable, *arguments], cwd=directory, env=variables, stdout=output, stderr=subprocess.STDOUT
+            )
+        else:
+            both = (output.fileno(), output.fileno())
+            code = preloaded.run(os.environ[preloaded.ADDRESS], arguments, str(directory), variables, both)
+        output.seek(0)
+        return subprocess.CompletedProcess(arguments, code, output.read().decode(errors="replace"))
 
 
-def command(directory: Path, config: dict[str, Any], *args: str, cores: int = 2, root: Path = ROOT) -> list[str]:
-    """Write the config into a directory and return the command that runs it there."""
+def command(directory: Path, config: dict[str, Any], *args: str, root: Path = ROOT) -> list[str]:
+    """Write the config into a directory and return the command that runs it there; tests use the other cores."""
     path = directory / "run.yaml"
-    path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(directory)]
-    return [*words, "--configfile", str(path), "--cores", str(cores), *args]
+    return [*words, "--configfile", str(path), "--cores", "1", *args]
 
 
 def xlmerge(*words: str | Path) -> Result:
@@ -62,34 +86,62 @@ def xlmerge(*words: str | Path) -> Result:
     return result
 
 
-def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+def succeeded(done: Done) -> str:
     """Return the output of a run that must have succeeded."""
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
 
 
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield a folder that `make` fills once for all of pytest's workers; whoever changes what is in it is found out."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    record = folder.with_suffix(".json")
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a making that failed
+            folder.mkdir()
+            make(folder)
+            record.write_text(json.dumps(state(folder)), encoding="utf-8")
+    yield folder
+    made, left = json.loads(record.read_text(encoding="utf-8")), state(folder)
+    changed = [path for path in {**made, **left} if made.get(path) != left.get(path)]
+    assert not changed, f"a test changed what all tests share: {', '.join(changed[:5])}"
+
+
+def state(folder: Path) -> dict[str, list[int]]:
+    """Return size and time of all files but Snakemake's own records and locks."""
+    files = {path.relative_to(folder): path.stat() for path in folder.rglob("*") if path.is_file()}
+    seen = {path: found for path, found in files.items() if not any(part.startswith(".") for part in path.parts)}
+    return {str(path): [found.st_size, found.st_mtime_ns] for path, found in seen.items()}
+
+
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory with a finished run of the tiny preset; do not change it (see `tiny_copy`)."""
-    directory = tmp_path_factory.mktemp("tiny")
-    succeeded(snakemake(directory, preset("tiny")))
-    return directory
+    yield from shared(tmp_path_factory, "tiny", lambda folder: succeeded(snakemake(folder, preset("tiny"))))
 
 
 @pytest.fixture(scope="session")
-def rehearsal_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rehearsal_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory with a finished rehearsal of the 49-locale study (minutes); do not change it."""
     from tests.rehearsal import rehearsal_config, write_rehearsal
 
-    directory, config = tmp_path_factory.mktemp("rehearsal"), rehearsal_config()
-    write_rehearsal(directory, config["locales"])
-    succeeded(snakemake(directory, config))
-    return directory
+    def make(folder: Path) -> None:
+        config = rehearsal_config()
+        write_rehearsal(folder, config["locales"])
+        succeeded(snakemake(folder, config, "--cores", "2"))
+
+    yield from shared(tmp_path_factory, "rehearsal", make)
 
 
 @pytest.fixture
 def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
     """A copy of the finished tiny run, with modification times and Snakemake's records, to change at will."""
-    directory = tmp_path / "tiny"
-    shutil.copytree(tiny_run, directory, symlinks=True)
-    return directory
+    return copied(tiny_run, tmp_path)
+
+
+def copied(directory: Path, folder: Path) -> Path:
+    """Copy a directory with modification times and Snakemake's records into a folder."""
+    return Path(shutil.copytree(directory, folder / "copy", symlinks=True))

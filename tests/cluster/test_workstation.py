@@ -61,8 +61,8 @@ def test_trainings_are_spread_over_the_gpus(tiny_copy: Path, tmp_path: Path) -> 
     results = tiny_copy / "results" / "tiny"
     shutil.rmtree(results / "models")
     shutil.rmtree(results / "cache" / "models")
-    arguments = ["models", "--profile", str(ROOT / "profiles" / "workstation"), "--resources", "gpu=2"]
-    succeeded(snakemake(tiny_copy, preset("tiny"), *arguments, environment=environment("4,7", tmp_path)))
+    arguments = ["models", "--profile", str(ROOT / "profiles" / "workstation"), "--resources", "gpu=2", "--cores", "2"]
+    succeeded(snakemake(tiny_copy, preset("tiny"), *arguments, environment=environment("4,7", tmp_path), true=True))
     sidecars = [json.loads((results / "models" / x / "seed0/model.json").read_text()) for x in LOCALES]
     assert all(sidecar["computed"] for sidecar in sidecars)
     assert {sidecar["cost"]["gpu"] for sidecar in sidecars} == {"4", "7"}

@@ -1,7 +1,8 @@
 """Loaded by every Python of a run under test: makes one job fail just before a chosen file would appear.
 
-``XLMERGE_FAULT`` is ``kind:pattern``; when a path that matches the pattern is about to be renamed into place, the process
-is killed (``kill``), or its Snakemake (``head``), or an exception is raised (``raise``).
+``XLMERGE_FAULT`` is ``kind:pattern``; when a path that matches the pattern is about to be renamed into place, the
+process is killed (``kill``), or its Snakemake (``head``), or an exception is raised (``raise``). The path is added to
+the file that ``XLMERGE_FAULT_RECORD`` names.
 """
 
 import os
@@ -14,6 +15,8 @@ _replace = os.replace
 
 def _faulty(source: object, target: object, **options: object) -> None:
     if re.search(_pattern, str(target)):
+        with open(os.environ["XLMERGE_FAULT_RECORD"], "a") as record:
+            record.write(f"{target}\n")
         if _kind == "raise":
             raise RuntimeError(f"injected fault before {target}")
         if _kind == "head":

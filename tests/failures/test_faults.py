@@ -1,7 +1,8 @@
-"""Every stage is killed, loses its Snakemake, or raises; one plain rerun then gives what an undisturbed run gives.
+"""Every stage is killed, loses its Snakemake, or raises; plain reruns then give what an undisturbed run gives.
 
-The disturbed run is one in which every stage has to change its outputs, while the old ones lie there: a stage whose failure
-was forgotten would leave an old result that looks current.
+The disturbed run is one in which every stage has to change its outputs, while the old ones lie there: a stage whose
+failure was forgotten would leave an old result that looks current. All faults happen in one directory, each in a run
+that has first to repair the one before.
 """
 
 import json
@@ -11,12 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import command, preset, snakemake, succeeded
+from tests.conftest import command, copied, preset, shared, snakemake, succeeded
 from tests.dataset import LOCALES, change_data, local_config, write_dataset
 
 STAGES = {
@@ -35,9 +36,14 @@ STAGES = {
 }
 CONFIG = local_config(LOCALES)
 CHANGED = {**CONFIG, "base": {"name": "tiny_encoder", "head_seed": 1}}
-FAULTS = [("raise", stage) for stage in STAGES]
-FAULTS += [("kill", stage) for stage in ("base", "finetune", "row", "merge")]
-FAULTS += [("head", stage) for stage in ("finetune", "select", "merge")]
+# One run each, in the order of the stages, so that a fault happens only if those before it are repaired. Stages that
+# do not wait for each other raise in one run. Runs that lose a process are true commands.
+FAULTS = [
+    ("raise", ("examples", "base")), ("kill", ("base",)), ("head", ("finetune",)), ("kill", ("finetune",)),
+    ("raise", ("finetune",)), ("kill", ("row",)), ("raise", ("row",)), ("raise", ("matrix",)), ("raise", ("similarity",)),
+    ("head", ("select",)), ("raise", ("select",)), ("head", ("merge",)), ("kill", ("merge",)), ("raise", ("merge",)),
+    ("raise", ("evaluate",)), ("raise", ("analyse", "figures")), ("raise", ("report",)),
+]  # fmt: skip
 
 
 def outcome(directory: Path) -> dict[str, str]:
@@ -58,10 +64,13 @@ def outcome(directory: Path) -> dict[str, str]:
     return {str(p.relative_to(results)): p.read_bytes().hex() for p in sorted(kept) if "cache" not in p.parts}
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A directory whose results are those of the first state while its cache holds both, and the second outcome."""
-    directory = tmp_path_factory.mktemp("faults")
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory whose results are those of the first state while its cache holds both; do not change it."""
+    yield from shared(tmp_path_factory, "faults", make_both_states)
+
+
+def make_both_states(directory: Path) -> None:
     write_dataset(directory / "data", LOCALES)
     succeeded(snakemake(directory, CONFIG))
     first = directory / "first"
@@ -72,11 +81,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     shutil.copytree(directory / "data", directory / "second")
     succeeded(snakemake(directory, CHANGED))
     second = outcome(directory)
+    (directory / "second.json").write_text(json.dumps(second), encoding="utf-8")
     _use(directory, "first")
     succeeded(snakemake(directory, CONFIG))
     assert outcome(directory).keys() == second.keys()
     assert all(outcome(directory)[k] != second[k] for k in ("base/base.digest", "selection/plan.json"))
-    return directory, second
 
 
 def _use(directory: Path, state: str) -> None:
@@ -85,32 +94,51 @@ def _use(directory: Path, state: str) -> None:
 
 
 @pytest.fixture
-def disturbed(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
-    """A copy in the first state whose data are already those of the second."""
-    directory = tmp_path / "run"
-    shutil.copytree(undisturbed[0], directory, symlinks=True)
-    _use(directory, "second")
-    return directory
+def second(undisturbed: Path) -> dict[str, str]:
+    """What an undisturbed run of the second state gives."""
+    return json.loads((undisturbed / "second.json").read_text(encoding="utf-8"))
 
 
-def faulty(directory: Path, config: dict[str, Any], fault: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def run(undisturbed: Path, tmp_path: Path) -> Path:
+    """A copy in the first state, to disturb."""
+    return copied(undisturbed, tmp_path)
+
+
+def faulty(directory: Path, kind: str, pattern: str) -> list[str]:
+    """Run the changed config with faults; return the files before which they happened."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    return snakemake(directory, config, environment={"XLMERGE_FAULT": fault, "PYTHONPATH": path})
-
-
-@pytest.mark.parametrize(("kind", "stage"), FAULTS, ids=[f"{k}-{s}" for k, s in FAULTS])
-def test_one_plain_rerun_repairs_a_fault(
-    kind: str, stage: str, disturbed: Path, undisturbed: tuple[Path, dict[str, str]]
-) -> None:
-    done = faulty(disturbed, CHANGED, f"{kind}:{STAGES[stage]}")
+    record = directory / "faults"
+    record.write_text("")
+    variables = {"XLMERGE_FAULT": f"{kind}:{pattern}", "XLMERGE_FAULT_RECORD": str(record), "PYTHONPATH": path}
+    done = snakemake(directory, CHANGED, environment=variables, true=kind != "raise")
     assert done.returncode != 0, "the fault did not happen"
-    assert outcome(disturbed) != undisturbed[1]
-    succeeded(snakemake(disturbed, CHANGED))
-    assert outcome(disturbed) == undisturbed[1]
-    sidecars = [json.loads(p.read_text()) for p in (disturbed / "results/own").glob("*/**/seed0/*.json")]
+    return record.read_text().splitlines()
+
+
+def test_plain_reruns_repair_every_fault(run: Path, second: dict[str, str]) -> None:
+    _use(run, "second")
+    before: tuple[str, ...] = ()
+    for kind, stages in FAULTS:
+        happened = faulty(run, kind, "|".join(STAGES[stage] for stage in stages))
+        for stage in stages:
+            assert any(re.search(STAGES[stage], path) for path in happened), f"no {kind} at {stage}"
+        now = outcome(run)
+        for stage in set(before) - set(stages):
+            repaired = [path for path in second if re.search(STAGES[stage], path)]
+            assert all(now.get(path) == second[path] for path in repaired), f"{stage} is not repaired"
+        assert now != second
+        before = stages
+    succeeded(snakemake(run, CHANGED))
+    assert outcome(run) == second
+    sidecars = [json.loads(p.read_text()) for p in (run / "results/own").glob("*/**/seed0/*.json")]
     computed = [s for s in sidecars if s.get("computed")]
     assert not computed, "something that was finished was made again"
-    assert "Nothing to be done" in succeeded(snakemake(disturbed, CHANGED))
+    assert "Nothing to be done" in succeeded(snakemake(run, CHANGED))
+
+
+def test_every_stage_has_a_fault() -> None:
+    assert {stage for kind, stages in FAULTS if kind == "raise" for stage in stages} == STAGES.keys()
 
 
 def test_training_resumes_after_a_kill_and_ends_the_same(tmp_path: Path) -> None:
@@ -157,32 +185,26 @@ def damage(path: Path) -> None:
 @pytest.mark.parametrize(
     "file", ["models/de-DE/seed0/model.safetensors", "data/de-DE/test.parquet", "base/model/model.safetensors"]
 )
-def test_a_damaged_file_is_named(file: str, how: str, undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    shutil.copytree(undisturbed[0], directory, symlinks=True)
-    path = directory / "results/own" / file
+def test_a_damaged_file_is_named(file: str, how: str, run: Path) -> None:
+    path = run / "results/own" / file
     if how == "flip":
         damage(path)
     else:
         content = path.read_bytes()
         path.unlink()
         path.write_bytes(content[: len(content) // 2])
-    shutil.rmtree(directory / "results/own/nxn/rows")
-    shutil.rmtree(directory / "results/own/cache/cells")
-    done = snakemake(directory, CONFIG)
+    shutil.rmtree(run / "results/own/nxn/rows")
+    shutil.rmtree(run / "results/own/cache/cells")
+    done = snakemake(run, CONFIG)
     assert done.returncode == 1
     text = done.stdout.replace("\n", "")
     named = file.removesuffix("/model.safetensors") if file.startswith("base") else file
     assert "damaged" in text and named in text, done.stdout[-3000:]
 
 
-def test_a_damaged_cell_or_model_in_the_cache_is_made_again(
-    undisturbed: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
-    directory = tmp_path / "run"
-    shutil.copytree(undisturbed[0], directory, symlinks=True)
-    before = outcome(directory)
-    results = directory / "results/own"
+def test_a_damaged_cell_or_model_in_the_cache_is_made_again(run: Path) -> None:
+    before = outcome(run)
+    results = run / "results/own"
     for path in [
         *(results / "cache/cells").rglob("*.safetensors"),
         *(results / "cache/models").glob("*/*/model.safetensors"),
@@ -190,41 +212,37 @@ def test_a_damaged_cell_or_model_in_the_cache_is_made_again(
         damage(path)
     for name in ("models", "nxn", "merge"):
         shutil.rmtree(results / name)
-    succeeded(snakemake(directory, CONFIG))
-    assert outcome(directory) == before
+    succeeded(snakemake(run, CONFIG))
+    assert outcome(run) == before
     logs = "".join(p.read_text() for p in (results / "logs").rglob("*.log"))
     dropped = re.findall(r"dropping a damaged entry of the cache: \S+/cache/(\w+)/", logs)
     assert {"cells", "models"} <= set(dropped)
 
 
-def test_a_second_snakemake_is_refused(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    shutil.copytree(undisturbed[0], directory, symlinks=True)
-    (directory / "results/own/report/report.md").unlink()
+def test_a_second_snakemake_is_refused(run: Path) -> None:
+    (run / "results/own/report/report.md").unlink()
     holder = "import fcntl, time; f = open('results/own/.lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", holder], cwd=directory, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", holder], cwd=run, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     try:
-        done = snakemake(directory, CONFIG)
+        done = snakemake(run, CONFIG)
         assert done.returncode == 1 and "another Snakemake is working on run 'own'" in done.stdout.replace("\n", " ")
     finally:
         process.kill()
         process.wait()
-    succeeded(snakemake(directory, CONFIG))
+    succeeded(snakemake(run, CONFIG))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small tmpfs needs root on Linux")
-def test_a_full_disk_loses_nothing(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(undisturbed: Path, second: dict[str, str], tmp_path: Path) -> None:
     directory = tmp_path / "small"
     directory.mkdir()
-    size = int(
-        subprocess.run(["du", "-sk", undisturbed[0]], capture_output=True, text=True, check=True).stdout.split()[0]
-    )
+    size = int(subprocess.run(["du", "-sk", undisturbed], capture_output=True, text=True, check=True).stdout.split()[0])
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size + 3000}k", "tmpfs", directory], check=False)
     if mount.returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        shutil.copytree(undisturbed[0], directory, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(undisturbed, directory, symlinks=True, dirs_exist_ok=True)
         _use(directory, "second")
         filler = directory / "filler"
         free = shutil.disk_usage(directory).free
@@ -233,7 +251,7 @@ def test_a_full_disk_loses_nothing(undisturbed: tuple[Path, dict[str, str]], tmp
         assert done.returncode != 0, "the disk was not full"
         filler.unlink()
         succeeded(snakemake(directory, CHANGED))
-        assert outcome(directory) == undisturbed[1]
+        assert outcome(directory) == second
     finally:
         time.sleep(0.5)
         subprocess.run(["umount", "-l", directory], check=False)

@@ -97,7 +97,11 @@ def test_a_hub_id_comes_from_the_cache_when_there_is_no_network(offline, tmp_pat
 
 def test_a_run_says_what_to_do_when_a_hub_id_cannot_be_fetched(offline, tmp_path):
     done = snakemake(
-        tmp_path, preset("tiny", base="somebody/absent"), "results/tiny/base/base.digest", environment=offline
+        tmp_path,
+        preset("tiny", base="somebody/absent"),
+        "results/tiny/base/base.digest",
+        environment=offline,
+        true=True,
     )
     assert done.returncode == 1 and not (tmp_path / "results/tiny/base/model").exists()
     text = " ".join(done.stdout.split())
@@ -107,7 +111,11 @@ def test_a_run_says_what_to_do_when_a_hub_id_cannot_be_fetched(offline, tmp_path
 def test_the_sidecar_names_the_commit_of_a_hub_id(offline, tmp_path):
     succeeded(
         snakemake(
-            tmp_path, preset("tiny", base="somebody/tiny-xlm-r"), "results/tiny/base/base.digest", environment=offline
+            tmp_path,
+            preset("tiny", base="somebody/tiny-xlm-r"),
+            "results/tiny/base/base.digest",
+            environment=offline,
+            true=True,
         )
     )
     assert json.loads((tmp_path / "results/tiny/base/base.json").read_text())["commit"] == COMMIT

@@ -1,6 +1,7 @@
 """One training in several processes: the model of one process, the same errors, nothing left behind by a kill."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 import torch
 
+from tests import preloaded
+from tests.conftest import ROOT
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models.collapse import TrainingFailed
 from workflow_scripts.models.together import finetune_on_gpus
@@ -26,6 +29,25 @@ import pickle, sys
 from workflow_scripts.models.together import finetune_on_gpus
 finetune_on_gpus(**pickle.load(open(sys.argv[1], "rb")))
 """
+
+
+IN_A_FORK = f"""#!{sys.executable} -S
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests import preloaded
+sys.exit(preloaded.run(os.environ[preloaded.ADDRESS], sys.argv[1:], os.getcwd(), dict(os.environ), (1, 2)))
+"""
+
+
+@pytest.fixture
+def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that train be forks of the preloaded one, where there is one."""
+    if preloaded.ADDRESS in os.environ:
+        path = tmp_path / "python"
+        path.write_text(IN_A_FORK)
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 def table(count: int) -> pd.DataFrame:
@@ -68,7 +90,7 @@ def largest(trained: Trained) -> float:
     return max(float(delta.abs().max()) for delta in trained.task_vector.dense.values())
 
 
-def test_two_processes_train_the_model_of_one(steady_base, tmp_path):
+def test_two_processes_train_the_model_of_one(steady_base, tmp_path, forks):
     one = finetune_on_gpus(**call(steady_base, tmp_path / "one"))
     two = finetune_on_gpus(**call(steady_base, tmp_path / "two", gpus=2))
     assert (one.history["processes"], two.history["processes"]) == (1, 2)
@@ -86,13 +108,13 @@ def test_accumulated_batches_train_the_model_of_whole_ones(steady_base, tmp_path
     assert largest_difference(whole, halves) < 1e-3 * largest(whole)
 
 
-def test_a_training_that_diverges_is_the_same_error(steady_base, tmp_path):
+def test_a_training_that_diverges_is_the_same_error(steady_base, tmp_path, forks):
     absurd = {"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0}
     with pytest.raises(TrainingFailed, match="training diverged"):
         finetune_on_gpus(**call(steady_base, tmp_path, gpus=2, **absurd))
 
 
-def test_an_error_of_a_process_is_an_error_of_the_job(tmp_path, capfd):
+def test_an_error_of_a_process_is_an_error_of_the_job(tmp_path, capfd, forks):
     with pytest.raises(XlmergeError, match="one of 2 processes that train together failed"):
         finetune_on_gpus(**call(tmp_path / "no base", tmp_path, gpus=2))
     assert "no base" in capfd.readouterr().err

@@ -1,4 +1,7 @@
-"""Bad input: one clear message that names the thing and the remedy, a non-zero exit code, and nothing half-made."""
+"""Bad input: one clear message that names the thing and the remedy, a non-zero exit code, and nothing half-made.
+
+One run shows how a message of each kind reaches the terminal; the other messages are those that the run would show.
+"""
 
 import json
 from pathlib import Path
@@ -8,6 +11,9 @@ import pytest
 
 from tests.conftest import preset, snakemake
 from tests.dataset import edit_line, local_config, write_dataset
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.jobs.prepare_data import main as prepare_data
+from workflow_scripts.study.study import load_study
 
 BLOCK = {"name": "block", "fixed": {"num_languages": 2}, "sweep": {"method": ["average"]}}
 
@@ -38,20 +44,30 @@ BEFORE_ANY_JOB = {
 
 
 @pytest.mark.parametrize("case", BEFORE_ANY_JOB)
-def test_said_before_any_job_starts(case: str, tmp_path: Path) -> None:
+def test_a_study_with_it_cannot_be_loaded(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes, expected = BEFORE_ANY_JOB[case]
-    done = snakemake(tmp_path, preset("tiny", **changes))
-    assert done.returncode == 1
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(XlmergeError) as error:
+        load_study(preset("tiny", **changes))
     for text in expected:
+        assert text in str(error.value)
+
+
+def test_a_bad_config_is_said_before_any_job_starts(tmp_path: Path) -> None:
+    changes, expected = BEFORE_ANY_JOB["misspelt method"]
+    done = snakemake(tmp_path, preset("tiny", **changes), true=True)
+    assert done.returncode == 1
+    for text in ["xlmerge: ", *expected]:
         assert text in done.stdout.replace("\n", " "), done.stdout
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "results").exists(), "a job started"
 
 
-def test_locale_without_uriel_codes(tmp_path: Path) -> None:
+def test_locale_without_uriel_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "data", ["en-US", "de-DE", "qq-QQ"])
-    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "qq-QQ"]))
-    assert done.returncode == 1 and "needs language codes" in done.stdout and "'qq-QQ'" in done.stdout
+    with pytest.raises(XlmergeError, match=r"(?s)needs language codes.*'qq-QQ'|'qq-QQ'.*needs language codes"):
+        load_study(local_config(["en-US", "de-DE", "qq-QQ"]))
 
 
 IN_THE_DATA = {
@@ -65,23 +81,40 @@ IN_THE_DATA = {
 
 
 @pytest.mark.parametrize("case", IN_THE_DATA)
-def test_bad_data_is_named_with_file_and_line(case: str, tmp_path: Path) -> None:
+def test_bad_data_is_named_with_file_and_line(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damage, expected = IN_THE_DATA[case]
+    monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
     damage(tmp_path / "data" / "de-DE.jsonl")
-    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "es-ES"]), "data")
+    study = load_study(local_config(["en-US", "de-DE", "es-ES"]))
+    settings = {"data": study.run.data.model_dump(), "labels": study.labels, "locale": "de-DE"}
+    outputs = {"table": "table.parquet", "digest": "table.digest"}
+    with pytest.raises(XlmergeError) as error:
+        for split in ("test", "validation", "train"):
+            prepare_data({}, outputs, {**settings, "split": split}, 1)
+    for text in expected:
+        assert text in str(error.value)
+
+
+def test_bad_data_stop_a_run_before_a_training(tmp_path: Path) -> None:
+    damage, expected = IN_THE_DATA["unknown label"]
+    write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
+    damage(tmp_path / "data" / "de-DE.jsonl")
+    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "es-ES"]), "results/own/models/de-DE/seed0/model.digest")
     assert done.returncode == 1
     for text in expected:
         assert text in done.stdout.replace("\n", " "), done.stdout
+    assert "Traceback" not in done.stdout
     assert not (tmp_path / "results/own/models").exists(), "a training started"
 
 
-def test_labels_left_out_are_listed_ready_to_paste(tmp_path: Path) -> None:
+def test_labels_left_out_are_listed_ready_to_paste(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
     config = local_config(["en-US", "de-DE", "es-ES"])
     del config["labels"]
-    done = snakemake(tmp_path, config)
-    assert done.returncode == 1 and "labels: ['off', 'on']" in done.stdout
+    with pytest.raises(XlmergeError, match=r"labels: \['off', 'on'\]"):
+        load_study(config)
 
 
 def test_own_files_run_to_the_report(tmp_path: Path) -> None:

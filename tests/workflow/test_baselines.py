@@ -1,13 +1,14 @@
 """Baselines that cost merges or trainings, and ensembles, through the whole workflow with two seeds."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import snakemake, succeeded
+from tests.conftest import shared, snakemake, succeeded
 from tests.dataset import LOCALES, local_config, write_dataset
 from workflow_scripts.evaluation.packs import read_pack
 
@@ -23,13 +24,19 @@ CONFIG = local_config(
 NAME = "average_URIEL_k2_exc"
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("baselines")
-    write_dataset(directory / "data", LOCALES)
-    succeeded(snakemake(directory, CONFIG))
-    assert "Nothing to be done" in succeeded(snakemake(directory, CONFIG))
-    return directory / "results/own"
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    def make(directory: Path) -> None:
+        write_dataset(directory / "data", LOCALES)
+        succeeded(snakemake(directory, CONFIG))
+        assert "Nothing to be done" in succeeded(snakemake(directory, CONFIG))
+
+    yield from shared(tmp_path_factory, "baselines", make)
+
+
+@pytest.fixture
+def results(finished: Path) -> Path:
+    return finished / "results/own"
 
 
 def facts(results: Path, target: str, seed: int) -> dict:

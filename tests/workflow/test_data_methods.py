@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.conftest import snakemake, succeeded
+from tests.conftest import copied, shared, snakemake, succeeded
 from tests.dataset import LOCALES, change_data, local_config, write_dataset
 from tests.workflow.events import rerun
 
@@ -35,13 +36,14 @@ CONFIG: dict[str, Any] = local_config(
 MEASUREMENTS = N + N + N * (N - 1)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("data-methods")
-    write_dataset(directory / "data", LOCALES)
-    jobs, _ = rerun(directory, CONFIG)
-    assert (jobs["measure"], jobs["merge"]) == (MEASUREMENTS, N)
-    return directory
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    def make(directory: Path) -> None:
+        write_dataset(directory / "data", LOCALES)
+        jobs, _ = rerun(directory, CONFIG)
+        assert (jobs["measure"], jobs["merge"]) == (MEASUREMENTS, N)
+
+    yield from shared(tmp_path_factory, "data-methods", make)
 
 
 def measured(directory: Path) -> dict[Path, int]:
@@ -65,14 +67,13 @@ def test_the_results_tell_what_was_learned_and_what_it_saw(finished: Path) -> No
     }
 
 
-def test_a_second_run_does_nothing(finished: Path) -> None:
-    assert "Nothing to be done" in succeeded(snakemake(finished, CONFIG))
+def test_a_second_run_does_nothing(finished: Path, tmp_path: Path) -> None:
+    assert "Nothing to be done" in succeeded(snakemake(copied(finished, tmp_path), CONFIG))
 
 
 def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(finished: Path, tmp_path: Path) -> None:
     """German's model changes, and the target text of merges for German: all measurements but those two kinds stay."""
-    directory = tmp_path / "copy"
-    shutil.copytree(finished, directory, symlinks=True)
+    directory = copied(finished, tmp_path)
     before = measured(directory)
     change_data(directory, "de-DE", "train")
     jobs, _ = rerun(directory, CONFIG)
@@ -93,8 +94,7 @@ def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(fini
 
 
 def test_a_damaged_measurement_is_named(finished: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "copy"
-    shutil.copytree(finished, directory, symlinks=True)
+    directory = copied(finished, tmp_path)
     results = directory / "results/own"
     shutil.rmtree(results / "cache/merges")
     (results / "merge/de-DE/seed0/merge.digest").unlink()

@@ -1,5 +1,7 @@
 """Exported models load as any Hugging Face model and predict what was scored; their cards say what they are."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +10,22 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.conftest import preset, snakemake, succeeded
+from tests.conftest import copied, preset, shared, snakemake, succeeded
 from workflow_scripts.evaluation.packs import read_pack
 
 EXPERIMENT = "ties_NXN_k2_exc"
 TARGETS = ["results/tiny/export/de-DE/seed0", f"results/tiny/export/{EXPERIMENT}/de-DE/seed0"]
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_run: Path) -> Path:
-    succeeded(snakemake(tiny_run, preset("tiny"), "--cores", "2", *TARGETS))
-    return tiny_run
+@pytest.fixture(scope="session")
+def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory with a finished tiny run and two exported models; do not change it."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(tiny_run, folder, symlinks=True, dirs_exist_ok=True)
+        succeeded(snakemake(folder, preset("tiny"), *TARGETS))
+
+    yield from shared(tmp_path_factory, "exported", make)
 
 
 def logits(folder: Path, texts: list[str]) -> np.ndarray:
@@ -60,5 +67,5 @@ def test_the_card_says_what_the_model_is(exported: Path) -> None:
     assert "Fine-tuned on de-DE." in own and "| learning_rate | 0.003 |" in own and own.count(" % | ") == 3
 
 
-def test_a_second_export_does_nothing(exported: Path) -> None:
-    assert "Nothing to be done" in succeeded(snakemake(exported, preset("tiny"), "--cores", "2", *TARGETS))
+def test_a_second_export_does_nothing(exported: Path, tmp_path: Path) -> None:
+    assert "Nothing to be done" in succeeded(snakemake(copied(exported, tmp_path), preset("tiny"), *TARGETS))

@@ -1,14 +1,14 @@
 """MASSIVE through the whole workflow, from a small archive of its layout."""
 
 import json
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.conftest import preset, snakemake, succeeded
+from tests.conftest import copied, preset, shared, snakemake, succeeded
 from tests.massive import write_archive
 from tests.workflow.events import rerun
 from workflow_scripts.data.providers.massive.facts import LABELS
@@ -23,19 +23,21 @@ def config(locales: list[str] = LOCALES, path: str | None = "massive.tar.gz") ->
     return preset("tiny", run="massive", locales=locales, labels=list(FEW_LABELS), data=data)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with an archive and a finished run on it."""
-    directory = tmp_path_factory.mktemp("massive")
-    write_archive(directory / "massive.tar.gz", MORE, per_label={"train": 12, "dev": 3, "test": 4}, labels=FEW_LABELS)
-    succeeded(snakemake(directory, config()))
-    return directory
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory with an archive and a finished run on it; do not change it."""
+
+    def make(directory: Path) -> None:
+        rows = {"train": 12, "dev": 3, "test": 4}
+        write_archive(directory / "massive.tar.gz", MORE, per_label=rows, labels=FEW_LABELS)
+        succeeded(snakemake(directory, config()))
+
+    yield from shared(tmp_path_factory, "massive", make)
 
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "copy", symlinks=True)
-    return tmp_path / "copy"
+    return copied(finished, tmp_path)
 
 
 def test_the_data_are_fetched_once_and_stay_parallel(finished: Path) -> None:
@@ -67,9 +69,9 @@ def test_a_locale_that_the_archive_lacks_is_named(copy: Path) -> None:
 
 def test_without_a_network_the_run_says_what_to_do(tmp_path: Path) -> None:
     away = {"XLMERGE_CACHE": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:9"}
-    done = snakemake(tmp_path, config(path=None), "data", environment=away)
+    done = snakemake(tmp_path, config(path=None), "data", environment=away, true=True)
     said = " ".join(done.stdout.split())
     assert done.returncode == 1 and "MASSIVE 1.1 cannot be downloaded" in said and "put it at" in said
     assert "Traceback" not in done.stdout
     write_archive(tmp_path / "cache/amazon-massive-dataset-1.1.tar.gz", LOCALES, labels=FEW_LABELS)
-    succeeded(snakemake(tmp_path, config(path=None), "data", environment=away))
+    succeeded(snakemake(tmp_path, config(path=None), "data", environment=away, true=True))

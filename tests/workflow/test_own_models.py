@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.conftest import snakemake, succeeded
+from tests.conftest import shared, snakemake, succeeded
 from tests.dataset import LOCALES, local_config, write_dataset
 from workflow_scripts.evaluation.packs import read_pack
 
@@ -18,17 +19,31 @@ ABLATIONS = [{"name": "all", "fixed": {"num_languages": 2}, "sweep": {"method": 
 OWN = ["de-DE", "es-ES"]
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a finished run of trained models, two of them exported."""
-    folder = tmp_path_factory.mktemp("own_models")
+CONFIG = local_config(LOCALES, run="mixed", models={s: f"own/{s}-{{seed}}" for s in OWN}, ablations=ABLATIONS)
+ELSEWHERE = "results/mixed/export/ties_URIEL_k2_exc/en-US/seed0"
+EXPORTED = "results/mixed/export/es-ES/seed0"
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a finished run of trained models, two of them exported, and one of the latter in their place.
+
+    One of the two has its labels in another order. Do not change what is in the folder.
+    """
+    yield from shared(tmp_path_factory, "own_models", make_runs)
+
+
+def make_runs(folder: Path) -> None:
     write_dataset(folder / "data", LOCALES)
     config = local_config(LOCALES, run="trained", ablations=ABLATIONS)
     succeeded(snakemake(folder, config))
-    succeeded(snakemake(folder, config, "--cores", "2", *(f"results/trained/export/{s}/seed0" for s in OWN)))
+    succeeded(snakemake(folder, config, *(f"results/trained/export/{s}/seed0" for s in OWN)))
     for locale in OWN:
         shutil.copytree(folder / f"results/trained/export/{locale}/seed0", folder / f"own/{locale}-0")
-    return folder
+    permute_labels(folder / "own/es-ES-0")
+    succeeded(snakemake(folder, CONFIG))
+    succeeded(snakemake(folder, CONFIG, EXPORTED))
+    assert "Nothing to be done" in succeeded(snakemake(folder, CONFIG))
 
 
 def permute_labels(folder: Path) -> None:
@@ -42,13 +57,8 @@ def permute_labels(folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def results(directory: Path) -> Path:
-    """Return the results of a run with two own models, one of them with its labels in another order."""
-    permute_labels(directory / "own/es-ES-0")
-    config = local_config(LOCALES, run="mixed", models={s: f"own/{s}-{{seed}}" for s in OWN}, ablations=ABLATIONS)
-    succeeded(snakemake(directory, config))
-    assert "Nothing to be done" in succeeded(snakemake(directory, config))
     return directory / "results"
 
 
@@ -81,31 +91,39 @@ def test_only_the_third_locale_is_trained_and_the_files_say_so(results: Path) ->
     assert json.loads((results / "mixed/models/de-DE/seed0/training.json").read_text())["source"] == "own/de-DE-0"
 
 
-def test_another_model_in_its_place_renews_what_is_made_of_it(directory: Path, results: Path) -> None:
-    config = local_config(LOCALES, run="mixed", models={s: f"own/{s}-{{seed}}" for s in OWN}, ablations=ABLATIONS)
-    folder = directory / "own/de-DE-0"
-    before = (results / "mixed/models/de-DE/seed0/model.digest").read_text()
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in model.classifier.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.02)
-    model.save_pretrained(folder)
-    output = succeeded(snakemake(directory, config))
-    assert "did not start from θ₀'s" in output and "little in common" in output
-    assert (results / "mixed/models/de-DE/seed0/model.digest").read_text() != before
-    facts = json.loads((results / "mixed/merge/en-US/seed0/merges.json").read_text())
+@pytest.fixture(scope="session")
+def replaced(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy in which a model with a head from elsewhere took the place of an own one, run once more."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(directory, folder, symlinks=True, dirs_exist_ok=True)
+        model = AutoModelForSequenceClassification.from_pretrained(folder / "own/de-DE-0")
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for parameter in model.classifier.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.02)
+        model.save_pretrained(folder / "own/de-DE-0")
+        said = succeeded(snakemake(folder, CONFIG))
+        (folder / "said").write_text(said, encoding="utf-8")
+        succeeded(snakemake(folder, CONFIG, ELSEWHERE))
+
+    yield from shared(tmp_path_factory, "own_models_replaced", make)
+
+
+def test_another_model_in_its_place_renews_what_is_made_of_it(replaced: Path, results: Path) -> None:
+    said = (replaced / "said").read_text(encoding="utf-8")
+    assert "did not start from θ₀'s" in said and "little in common" in said
+    digest = "mixed/models/de-DE/seed0/model.digest"
+    assert (replaced / "results" / digest).read_text() != (results / digest).read_text()
+    facts = json.loads((replaced / "results/mixed/merge/en-US/seed0/merges.json").read_text())
     assert facts["ties_URIEL_k2_exc"]["head_cosines"][0][1] < 0.5
 
 
-def test_a_head_from_elsewhere_is_averaged_not_trimmed(directory: Path, results: Path) -> None:
-    target = "results/mixed/export/ties_URIEL_k2_exc/en-US/seed0"
-    config = local_config(LOCALES, run="mixed", models={s: f"own/{s}-{{seed}}" for s in OWN}, ablations=ABLATIONS)
-    succeeded(snakemake(directory, config, "--cores", "2", target))
-    merged = AutoModelForSequenceClassification.from_pretrained(directory / target)
-    sources = [AutoModelForSequenceClassification.from_pretrained(directory / f"own/{s}-0") for s in OWN]
+def test_a_head_from_elsewhere_is_averaged_not_trimmed(replaced: Path) -> None:
+    merged = AutoModelForSequenceClassification.from_pretrained(replaced / ELSEWHERE)
+    sources = [AutoModelForSequenceClassification.from_pretrained(replaced / f"own/{s}-0") for s in OWN]
     order = [sources[1].config.label2id[label] for label in sources[0].config.id2label.values()]
-    plan = json.loads((results / "mixed/selection/plan.json").read_text())["ties_URIEL_k2_exc/en-US/0"]
+    plan = json.loads((replaced / "results/mixed/selection/plan.json").read_text())["ties_URIEL_k2_exc/en-US/0"]
     weights = {s["locale"]: s["weight"] for s in plan["sources"]}
     expected = weights["de-DE"] * sources[0].classifier.weight + weights["es-ES"] * sources[1].classifier.weight[order]
     torch.testing.assert_close(merged.classifier.weight, expected, atol=1e-5, rtol=1e-4)
@@ -114,14 +132,23 @@ def test_a_head_from_elsewhere_is_averaged_not_trimmed(directory: Path, results:
 # --- what does not fit
 
 
-def refused(directory: Path, **changes: object) -> str:
-    done = snakemake(directory, local_config(LOCALES, run="bad", ablations=ABLATIONS, **changes))
+@pytest.fixture
+def inputs(directory: Path, tmp_path: Path) -> Path:
+    """A copy of the data and the own models."""
+    for name in ("data", "own"):
+        shutil.copytree(directory / name, tmp_path / name)
+    return tmp_path
+
+
+def refused(inputs: Path, **changes: object) -> str:
+    config = local_config(LOCALES, run="bad", ablations=ABLATIONS, **changes)
+    done = snakemake(inputs, config, "results/bad/models/de-DE/seed0/model.digest")
     assert done.returncode == 1
     return " ".join(done.stdout.split())
 
 
-def test_one_model_cannot_stand_for_several_seeds(directory: Path) -> None:
-    assert "one model cannot stand for 2 seeds" in refused(directory, models={"de-DE": "own/de-DE-0"}, seeds=[0, 1])
+def test_one_model_cannot_stand_for_several_seeds(inputs: Path) -> None:
+    assert "one model cannot stand for 2 seeds" in refused(inputs, models={"de-DE": "own/de-DE-0"}, seeds=[0, 1])
 
 
 @pytest.mark.parametrize(
@@ -132,24 +159,24 @@ def test_one_model_cannot_stand_for_several_seeds(directory: Path) -> None:
         ({"de-DE": "data"}, "without a config.json"),
     ],
 )
-def test_what_is_known_to_be_wrong_is_said_before_anything_runs(directory: Path, models: dict, message: str) -> None:
-    assert message in refused(directory, models=models)
+def test_what_is_known_to_be_wrong_is_said_before_anything_runs(inputs: Path, models: dict, message: str) -> None:
+    assert message in refused(inputs, models=models)
 
 
-def test_other_labels_are_an_error_that_names_them(directory: Path) -> None:
-    folder = directory / "own/other-labels"
-    shutil.copytree(directory / "own/de-DE-0", folder, dirs_exist_ok=True)
+def test_other_labels_are_an_error_that_names_them(inputs: Path) -> None:
+    folder = inputs / "own/other-labels"
+    shutil.copytree(inputs / "own/de-DE-0", folder, dirs_exist_ok=True)
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {i: f"LABEL_{i}" for i in config["id2label"]}
     config["label2id"] = {label: int(i) for i, label in config["id2label"].items()}
     (folder / "config.json").write_text(json.dumps(config))
-    output = refused(directory, models={"de-DE": "own/other-labels"})
+    output = refused(inputs, models={"de-DE": "own/other-labels"})
     assert "labels differ" in output and "LABEL_0" in output and "id2label" in output, output
 
 
-def test_another_vocabulary_is_an_error(directory: Path) -> None:
-    folder = directory / "own/other-vocabulary"
-    shutil.copytree(directory / "own/de-DE-0", folder, dirs_exist_ok=True)
+def test_another_vocabulary_is_an_error(inputs: Path) -> None:
+    folder = inputs / "own/other-vocabulary"
+    shutil.copytree(inputs / "own/de-DE-0", folder, dirs_exist_ok=True)
     text = (folder / "tokenizer.json").read_text(encoding="utf-8")
     tokenizer = json.loads(text)
     vocabulary = tokenizer["model"]["vocab"]
@@ -159,16 +186,14 @@ def test_another_vocabulary_is_an_error(directory: Path) -> None:
     else:
         vocabulary[-1], vocabulary[-2] = vocabulary[-2], vocabulary[-1]
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    assert "vocabularies" in refused(directory, models={"de-DE": "own/other-vocabulary"})
+    assert "vocabularies" in refused(inputs, models={"de-DE": "own/other-vocabulary"})
 
 
 def test_an_own_model_is_exported_with_a_card_that_names_its_source(directory: Path, results: Path) -> None:
-    target = "results/mixed/export/es-ES/seed0"
-    config = local_config(LOCALES, run="mixed", models={s: f"own/{s}-{{seed}}" for s in OWN}, ablations=ABLATIONS)
-    succeeded(snakemake(directory, config, "--cores", "2", target))
-    assert "| source | own/es-ES-0 |" in (directory / target / "README.md").read_text(encoding="utf-8")
-    tokenizer = AutoTokenizer.from_pretrained(directory / target)
-    model = AutoModelForSequenceClassification.from_pretrained(directory / target).eval()
+    target = directory / EXPORTED
+    assert "| source | own/es-ES-0 |" in (target / "README.md").read_text(encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(target)
+    model = AutoModelForSequenceClassification.from_pretrained(target).eval()
     texts = pd.read_parquet(results / "mixed/data/es-ES/test.parquet")["text"].tolist()
     with torch.inference_mode():
         found = np.array([model(**tokenizer(t, return_tensors="pt")).logits[0].argmax().item() for t in texts])

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT, XLMERGE, command, preset, snakemake, succeeded
+from tests.conftest import ROOT, XLMERGE, command, preset, python, snakemake, succeeded
 from tests.workflow.events import rerun
 
 LOCALES: list[str] = preset("tiny")["locales"]
@@ -19,16 +19,7 @@ def plan(directory: Path, config: dict[str, Any], *arguments: str) -> str:
     """Return what the plan of a run says."""
     words = command(directory, config)
     options = words[words.index("--directory") : words.index("--cores")]
-    done = subprocess.run(
-        [XLMERGE, "plan", *options, *arguments],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    return succeeded(done)
+    return succeeded(python([XLMERGE, "plan", *options, *arguments], directory, {"PYTHONPATH": str(ROOT)}))
 
 
 def stage(text: str, rule: str) -> str:

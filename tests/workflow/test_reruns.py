@@ -6,14 +6,14 @@ docs/how-to/reruns.md holds the same table in words.
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, snakemake, succeeded
+from tests.conftest import ROOT, copied, shared, snakemake, succeeded
 from tests.dataset import LOCALES, change_data, local_config, write_dataset
 from tests.workflow.events import rerun
 
@@ -56,10 +56,13 @@ class Project:
         return rerun(self.work, run, root=self.root)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose run is finished, with one locale's data in reserve."""
-    folder = tmp_path_factory.mktemp("reruns")
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project whose run is finished, with one locale's data in reserve; do not change it."""
+    yield from shared(tmp_path_factory, "reruns", make_project)
+
+
+def make_project(folder: Path) -> None:
     project = Project(folder / "project", folder / "work")
     project.root.mkdir()
     for name in SOURCES:
@@ -71,14 +74,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     write_dataset(project.work / "data", [*LOCALES, "fr-FR"])
     _, computed = project.rerun(config())
     assert computed == {"trainings": N, "cells": N * N, "merges": 2 * N}
-    return project
 
 
 @pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
-    for name in ("project", "work"):
-        shutil.copytree(getattr(finished, {"project": "root", "work": "work"}[name]), tmp_path / name, symlinks=True)
-    return Project(tmp_path / "project", tmp_path / "work")
+def project(finished: Path, tmp_path: Path) -> Project:
+    folder = copied(finished, tmp_path)
+    return Project(folder / "project", folder / "work")
 
 
 def touch(project: Project, *patterns: str) -> None:

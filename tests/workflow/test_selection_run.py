@@ -1,12 +1,13 @@
 """Measures and selectors through the whole workflow, on one set of models."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.conftest import snakemake, succeeded
+from tests.conftest import copied, shared, snakemake, succeeded
 from tests.dataset import LOCALES, local_config, write_dataset
 from tests.workflow.events import rerun
 
@@ -32,13 +33,14 @@ CONFIG = local_config(
 )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("selection")
-    write_dataset(directory / "data", LOCALES)
-    jobs, _ = rerun(directory, CONFIG)
-    assert (jobs["greedy"], jobs["merge"]) == (2 * len(LOCALES), len(LOCALES))
-    return directory
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    def make(directory: Path) -> None:
+        write_dataset(directory / "data", LOCALES)
+        jobs, _ = rerun(directory, CONFIG)
+        assert (jobs["greedy"], jobs["merge"]) == (2 * len(LOCALES), len(LOCALES))
+
+    yield from shared(tmp_path_factory, "selection", make)
 
 
 def plan(directory: Path) -> dict:
@@ -86,5 +88,5 @@ def test_the_pivot_is_a_source_and_no_target(finished: Path) -> None:
     assert all("en-US" in [s["locale"] for s in e["sources"]] for e in entries.values())
 
 
-def test_a_second_run_does_nothing(finished: Path) -> None:
-    assert "Nothing to be done" in succeeded(snakemake(finished, CONFIG))
+def test_a_second_run_does_nothing(finished: Path, tmp_path: Path) -> None:
+    assert "Nothing to be done" in succeeded(snakemake(copied(finished, tmp_path), CONFIG))

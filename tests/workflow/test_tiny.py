@@ -138,7 +138,7 @@ def test_recommendations_are_options_of_the_run(tiny_run: Path) -> None:
 
 
 def test_second_run_does_nothing(tiny_copy: Path) -> None:
-    assert "Nothing to be done" in succeeded(snakemake(tiny_copy, preset("tiny")))
+    assert "Nothing to be done" in succeeded(snakemake(tiny_copy, preset("tiny"), true=True))
 
 
 def test_report_says_that_one_seed_is_descriptive(tiny_run: Path) -> None:
@@ -154,8 +154,8 @@ def test_sidecars_explain_their_artefacts(tiny_run: Path) -> None:
     assert row["computed"] == sorted(LOCALES)
 
 
-def test_a_run_from_scratch_gives_the_same_bytes(tiny_run: Path, tmp_path: Path) -> None:
-    succeeded(snakemake(tmp_path, preset("tiny")))
+def test_the_true_command_gives_the_same_bytes_from_scratch(tiny_run: Path, tmp_path: Path) -> None:
+    succeeded(snakemake(tmp_path, preset("tiny"), true=True))
     for pattern in ("models/*/seed0/model.safetensors", "nxn/*.csv", "evaluation/*", "report/*"):
         first = sorted((tiny_run / "results/tiny").glob(pattern))
         assert first
