@@ -20,8 +20,8 @@ from workflow_scripts.study import config
 REFERENCE = Path(__file__).resolve().parent / "reference"
 GENERATED = "Generated from {source} by `make docs`; do not edit."
 CONFIG = """Unknown keys are errors. A file given with `--configfile` is used alone: `config.yaml` is read only when
-none is given. For completion and checks in an editor, put `# yaml-language-server:
-$schema=docs/reference/config.schema.json` at the top of your file.
+none is given. For completion and checks in an editor, begin your file, as `xlmerge init` does, with
+`# yaml-language-server: $schema=` and the path of [config.schema.json](config.schema.json).
 
 Merge methods, similarity measures and selectors with their parameters are on pages of their own: [merge
 methods](methods.md), [similarity measures](measures.md), [selectors](selectors.md)."""
