@@ -5,6 +5,7 @@ from typing import Any
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import write_table
+from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.findings.claims.ledger import check_claims
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.findings.predictor.evidence import read_evidence
@@ -17,7 +18,8 @@ from workflow_scripts.statistics.comparison import compare_run
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write the comparisons and what else is to be known about them, the ledger, the predictor and its advice."""
     results = read_results(inputs, settings)
-    items = {target: path for (target, _), path in zip(settings["targets"], inputs["items_of"], strict=True)}
+    targets = [target for target, _ in settings["targets"]]
+    items = by_wildcards(inputs["items_of"], targets)
     table, facts = compare_run(results, items)
     write_table(table, outputs["comparisons"])
     write_json(outputs["comparison_facts"], facts)

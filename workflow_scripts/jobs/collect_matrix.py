@@ -6,6 +6,7 @@ import pandas as pd
 
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import accuracy_matrix, write_matrix, write_table
+from workflow_scripts.core.paths import by_wildcards
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
@@ -14,7 +15,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     write_table(cells, outputs["cells"])
     for split in ("test", "validation"):
         write_matrix(accuracy_matrix(cells, split, settings["locales"]), outputs[split])
-        for seed, path in zip(settings["seeds"], outputs[f"{split}_by_seed"], strict=True):
+        for seed, path in by_wildcards(outputs[f"{split}_by_seed"], settings["seeds"]).items():
             write_matrix(accuracy_matrix(cells, split, settings["locales"], seed), path)
 
 

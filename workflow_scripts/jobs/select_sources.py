@@ -7,6 +7,7 @@ from typing import Any
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.selection.baselines import baseline_entries
 from workflow_scripts.selection.plan import build_plan, entry_key
 from workflow_scripts.selection.systems import FEW_SHOT
@@ -15,15 +16,14 @@ from workflow_scripts.selection.trainings import few_shot_entries
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write the plan."""
-    keys = [(name, seed) for name in sorted(settings["tiers"]) for seed in settings["seeds"]]
-    matrices = {key: read_matrix(path).to_dict("index") for key, path in zip(keys, inputs["similarities"], strict=True)}
+    names, targets, seeds, locales = (settings[k] for k in ("baseline_names", "targets", "seeds", "locales"))
+    similarities = by_wildcards(inputs["similarities"], sorted(settings["tiers"]), seeds)
+    matrices = {key: read_matrix(path).to_dict("index") for key, path in similarities.items()}
     study = {k: settings[k] for k in ("tiers", "groups", "pivot", "cosines", "baselines")}
     study["greedy"] = _greedy(inputs, settings)
-    plan = build_plan(settings["experiments"], settings["seeds"], matrices, study)
-    validation = {
-        s: read_matrix(p).to_dict("index") for s, p in zip(settings["seeds"], inputs["validation"], strict=False)
-    }
-    names, targets, seeds, locales = (settings[k] for k in ("baseline_names", "targets", "seeds", "locales"))
+    plan = build_plan(settings["experiments"], seeds, matrices, study)
+    judged = by_wildcards(inputs["validation"], seeds) if inputs["validation"] else {}  # where a baseline asks for it
+    validation = {seed: read_matrix(path).to_dict("index") for seed, path in judged.items()}
     few_shots = few_shot_entries(targets, seeds, locales, validation) if FEW_SHOT in settings["baselines"] else ()
     for entry in (*baseline_entries(names, targets, seeds, locales, validation), *few_shots):
         plan[entry_key(entry["experiment"], entry["target"], entry["seed"])] = entry
@@ -33,8 +33,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
 def _greedy(inputs: dict[str, Any], settings: dict[str, Any]) -> dict[tuple[str, int, bool], list[str]]:
     """Return (target, seed, IncTar?) → the sources that the greedy search took."""
     keys = [(target, seed, include) for target, seed, include in settings["greedy"]]
-    files = [json.loads(Path(path).read_text(encoding="utf-8")) for path in inputs["greedy"]]
-    return {key: found["sources"] for key, found in zip(keys, files, strict=True)}
+    searches = [json.loads(Path(path).read_text(encoding="utf-8")) for path in inputs["greedy"]]
+    return {key: search["sources"] for key, search in zip(keys, searches, strict=True)}
 
 
 if "snakemake" in globals():

@@ -66,7 +66,7 @@ class TargetData:
 
     def sources(self, entry: Mapping[str, Any]) -> "Members":
         """Return the models of a plan entry's sources."""
-        return Members(self, *map(list, zip(*((s["locale"], s["weight"]) for s in entry["sources"]), strict=True)))
+        return Members(self, [s["locale"] for s in entry["sources"]], [s["weight"] for s in entry["sources"]])
 
     def single(self, locale: str) -> Reached:
         """Return what one locale's model reaches."""

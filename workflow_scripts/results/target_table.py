@@ -9,6 +9,7 @@ import pandas as pd
 
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.results.computations import COMPUTATIONS, Members, Reached, TargetData, of_scores
 from workflow_scripts.selection.plan import entry_key
@@ -61,13 +62,12 @@ def target_systems(
         The target's test examples.
     """
     target, locales, seeds = (settings[key] for key in ("target", "locales", "seeds"))
-    rows = iter(inputs["rows"])
-    packs = {locale: {seed: next(rows) for seed in seeds} for locale in locales}
+    rows = by_wildcards(inputs["rows"], locales, seeds)
     trained = inputs.get("trained") or [""] * len(seeds)
     of_seeds = map(SeedFiles, inputs["merges"], inputs["merges_validation"], trained, inputs["validation_matrices"])
     trainings = dict.fromkeys(row.asked for row in baselines("target") if row.made == "training")
     for seed, files in zip(seeds, of_seeds, strict=True):
-        models = {locale: read_pack(packs[locale][seed], target) for locale in locales}
+        models = {locale: read_pack(rows[locale, seed], target) for locale in locales}
         validation = read_matrix(files.validation_matrix)[target].to_dict()
         data = TargetData(target, seed, table, models, validation, settings["pivot"])
         systems = [_computed("target", data.others(), {})]

@@ -12,6 +12,7 @@ import pandas as pd
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.findings.predictor.features import OMITTED, Knowledge, feature_table
@@ -145,14 +146,14 @@ def read_evidence(
         Those of `read_validation`; ``tiers``: similarity type → supervision tier.
     """
     seeds = settings["run"]["seeds"]
-    similarities = zip(itertools.product(settings["tiers"], seeds), inputs["similarities"], strict=True)
-    matrices = zip(seeds, inputs["seed_matrices_validation"], strict=True)
+    similarities = by_wildcards(inputs["similarities"], settings["tiers"], seeds)
+    matrices = by_wildcards(inputs["seed_matrices_validation"], seeds)
     return Evidence(
         results,
         {target: read_items(path) for target, path in items.items()},
         read_validation(inputs, settings),
-        {key: read_matrix(path) for key, path in similarities},
-        {seed: read_matrix(path) for seed, path in matrices},
+        {key: read_matrix(path) for key, path in similarities.items()},
+        {seed: read_matrix(path) for seed, path in matrices.items()},
         settings["tiers"],
     )
 
@@ -169,16 +170,16 @@ def read_validation(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> d
         ``targets``: [target, its experiments] in order; ``run``: ``locales`` and ``seeds``.
     """
     locales, seeds = settings["run"]["locales"], settings["run"]["seeds"]
-    rows = dict(zip(itertools.product(locales, seeds), inputs["validation_rows"], strict=True))
-    targets = [target for target, _ in settings["targets"]]
-    merges = dict(zip(itertools.product(targets, seeds), inputs["validation_merges"], strict=True))
-    tables = zip(inputs["validation_tables"], inputs["validation_digests"], strict=True)
+    targets = dict(settings["targets"])
+    rows = by_wildcards(inputs["validation_rows"], locales, seeds)
+    merges = by_wildcards(inputs["validation_merges"], targets, seeds)
+    tables, digests = (by_wildcards(inputs[f"validation_{kind}"], targets) for kind in ("tables", "digests"))
     validation = {}
-    for (target, experiments), (table, digest) in zip(settings["targets"], tables, strict=True):
+    for target, experiments in targets.items():
         models = {key: read_pack(path, target) for key, path in rows.items()}
         merged = {(name, seed): read_pack(merges[target, seed], name) for name in experiments for seed in seeds}
         validation[target] = Validation(
-            read_examples(table, digest)["cluster"].to_numpy(),
+            read_examples(tables[target], digests[target])["cluster"].to_numpy(),
             {key: scores.predictions for key, scores in models.items()},
             {key: scores.correct for key, scores in {**models, **merged}.items()},
         )
