@@ -158,3 +158,18 @@ def test_files_and_modules_that_the_docs_name_exist(page: Path) -> None:
         named.append(stem if (ROOT / stem).is_dir() else f"{stem}.py")
     members = {name for name in named if (ROOT / f"{Path(name).parent}.py").exists()}  # a module's function
     assert not {name for name in named if not (ROOT / name).exists()} - members
+
+
+def test_the_citation_and_the_changelog_have_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert f"## [{version}] - " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_what_contributors_are_told_to_copy_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w/.-]+(?:\.py|\.md|\.yaml|/))`", text)
+    rooms = ("", "data/providers", "merging/methods", "findings/claims")
+    folders = (ROOT, *(ROOT / "workflow_scripts" / room for room in rooms))
+    made = {"site/", "dist/"}
+    assert [n for n in names if n not in made and not any((f / n).exists() for f in folders)] == []
