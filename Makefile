@@ -37,10 +37,11 @@ docs: install-dev
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# An sdist, and a wheel built from it, in dist/.
+# An sdist, and a wheel built from it, in dist/; the wheel is installed and runs a study outside this folder.
 wheel: install-dev
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m pytest tests/package
 
 install: $(VENV)/.installed
 

@@ -33,7 +33,7 @@ def tracked() -> list[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist and the wheel that is built from it."""
+    """A folder with an sdist and the wheel that is built from it."""
     folder = tmp_path_factory.mktemp("dist")
     succeeded(run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, cwd=folder))
     return folder
