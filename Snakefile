@@ -12,7 +12,6 @@ if (
 
 
 include: "rules/common.smk"
-include: "rules/needs.smk"
 include: "rules/data.smk"
 include: "rules/base.smk"
 include: "rules/own_models.smk"
@@ -49,14 +48,14 @@ rule all:
 
 
 onstart:
-    hold_run_lock()
-    wake_when_jobs_end()
+    with head.clean_errors():
+        head.hold_run_lock(S)
+    head.wake_when_jobs_end(workflow)
 
 
 onsuccess:
-    print_summary()
+    head.print_summary(S)
 
 
 onerror:
-    for text in batch_system_errors(log):
-        print(f"xlmerge: {text}", file=sys.stderr)
+    head.print_batch_system_errors(log)

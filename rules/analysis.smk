@@ -4,7 +4,7 @@
 
 rule analyse:
     input:
-        **RESULTS,
+        **N.results(),
         items_of=expand(P.evaluation_items, target=TARGETS),
         seed_matrices_validation=expand(P.seed_matrix_validation, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
@@ -25,26 +25,17 @@ rule analyse:
         predictor=P.predictor,
         recommendations=P.recommendations,
     log:
-        log_path("analyse", "analysis"),
+        P.log_of("analyse", "analysis"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=stable(
-            {
-                **REPORT_SETTINGS,
-                "tiers": {
-                    name: load("similarity measure", measure).SUPERVISION
-                    for name, (measure, _) in S.measures.items()
-                },
-                "targets": [
-                    [t, [name for name, e in S.experiments.items() if t in e.targets]]
-                    for t in TARGETS
-                ],
-            }
+        settings=N.report(
+            tiers=N.tiers(),
+            targets=[[target, N.experiments_of(target)] for target in TARGETS],
         ),
         code=fingerprint("jobs.analyse"),
-        claims=digest_of_files(f"{SCRIPTS}/findings/claims/claims.yaml"),
+        claims=data_fingerprint("findings/claims/claims.yaml"),
     script:
         f"{SCRIPTS}/jobs/analyse.py"
 

@@ -1,7 +1,8 @@
 # Needs: the encoder (package index, hub or folder). Makes: θ₀ = encoder + seeded head, once per run, and its digest.
 
+from workflow_scripts.study.study import built_in_encoder, checkpoint_files
+
 BASE = S.run.base.name
-ENCODER_CODE = [resolve("encoder", BASE)] if BASE in names("encoder") else []
 
 
 rule base:
@@ -12,12 +13,12 @@ rule base:
         digest=P.base_digest,
         info=P.base_info,
     log:
-        log_path("base", "base"),
+        P.log_of("base", "base"),
     localrule: True  # compute nodes often have no network
     conda:
         ENVIRONMENT
     params:
         settings=stable({"base": S.run.base.model_dump(), "labels": S.labels}),
-        code=fingerprint("jobs.build_base", *ENCODER_CODE),
+        code=fingerprint("jobs.build_base", *built_in_encoder(BASE)),
     script:
         f"{SCRIPTS}/jobs/build_base.py"

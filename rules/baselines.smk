@@ -4,40 +4,34 @@
 
 rule train_baselines:
     input:
-        **evaluation_data("{target}"),
-        precision=PRECISION,
+        test_tables=ancient(expand(P.examples, locale="{target}", split="test")),
+        test_digests=expand(P.examples_digest, locale="{target}", split="test"),
+        validation_tables=ancient(
+            expand(P.examples, locale="{target}", split="validation")
+        ),
+        validation_digests=expand(
+            P.examples_digest, locale="{target}", split="validation"
+        ),
+        precision=N.precision,
         plan=ancient(P.plan),
         base=ancient(P.base),
         base_digest=P.base_digest,
-        models=lambda w: ancient(start_files(P.model)(w)),
-        model_digests=start_files(P.model_digest),
-        tables=lambda w: ancient(table_files(P.examples)(w)),
-        table_digests=table_files(P.examples_digest),
+        models=ancient(PLANNED.start_files(P.model)),
+        model_digests=PLANNED.start_files(P.model_digest),
+        tables=ancient(PLANNED.table_files(P.examples)),
+        table_digests=PLANNED.table_files(P.examples_digest),
     output:
         test=P.trained_test,
         facts=P.trained_facts,
         digest=P.trained_digest,
         info=P.trained_info,
     log:
-        log_path("train_baselines", "{target}-seed{seed}"),
+        P.log_of("train_baselines", "{target}-seed{seed}"),
     conda:
         ENVIRONMENT
     threads: S.run.finetune.threads
     params:
-        settings=lambda w: stable(
-            {
-                "target": w.target,
-                "seed": int(w.seed),
-                "trainings": trainings(w),
-                "models": starts(w),
-                "tables": training_tables(w),
-                "finetune": S.run.finetune.model_dump(exclude={"threads", "retries"}),
-                "few_shot": S.run.few_shot.model_dump(),
-                "cache": P.cache,
-                "code": fingerprint("models.together"),
-                "scoring": scoring_settings(),
-            }
-        ),
+        settings=lambda w: stable(PLANNED.baselines(w)),
         code=fingerprint("jobs.train_baselines"),
     script:
         f"{SCRIPTS}/jobs/train_baselines.py"
@@ -45,5 +39,5 @@ rule train_baselines:
 
 rule trained_baselines:
     input:
-        expand([P.trained_test, P.trained_digest], target=TRAINED, seed=SEEDS),
+        expand([P.trained_test, P.trained_digest], target=N.trained, seed=SEEDS),
     localrule: True

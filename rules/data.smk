@@ -1,7 +1,8 @@
 # Needs: the data provider. Makes: example tables per locale and split (parquet), their digests and sidecars; before that,
 # for a provider that has to fetch its data, one folder with all of them, which are then read as local files.
 
-HELD_OUT = {"test": [], "validation": ["test"], "train": ["test", "validation"]}
+from workflow_scripts.study.needs import HELD_OUT
+
 FETCHES = hasattr(S.provider, "fetch")
 DATA = S.provider.fetched(P.original) if FETCHES else S.run.data
 
@@ -14,7 +15,7 @@ rule fetch:
         digest=P.original_digest,
         info=P.original_info,
     log:
-        log_path("fetch", "data"),
+        P.log_of("fetch", "data"),
     localrule: True  # compute nodes often have no network
     conda:
         ENVIRONMENT
@@ -41,7 +42,7 @@ rule examples:
         digest=P.examples_digest,
         info=P.examples_info,
     log:
-        log_path("examples", "{locale}-{split}"),
+        P.log_of("examples", "{locale}-{split}"),
     localrule: True  # a second each: not worth a submission
     conda:
         ENVIRONMENT

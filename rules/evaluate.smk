@@ -15,29 +15,18 @@ rule evaluate:
             expand(P.merge_validation, target="{target}", seed=SEEDS)
         ),
         merge_digests=expand(P.merge_digest, target="{target}", seed=SEEDS),
-        trained=lambda w: ancient(trained_files(P.trained_test)(w)),
-        trained_digests=trained_files(P.trained_digest),
+        trained=ancient(N.trained_files(P.trained_test)),
+        trained_digests=N.trained_files(P.trained_digest),
     output:
         table=P.evaluation,
         correct=P.evaluation_items,
     log:
-        log_path("evaluate", "{target}"),
+        P.log_of("evaluate", "{target}"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=lambda w: stable(
-            {
-                "target": w.target,
-                "locales": LOCALES,
-                "seeds": SEEDS,
-                "pivot": S.run.pivot,
-                "baselines": BASELINES,
-                "experiments": [
-                    name for name, e in S.experiments.items() if w.target in e.targets
-                ],
-            }
-        ),
+        settings=lambda w: stable(N.evaluation(w)),
         code=fingerprint("jobs.evaluate_target"),
     script:
         f"{SCRIPTS}/jobs/evaluate_target.py"

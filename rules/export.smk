@@ -13,7 +13,7 @@ rule export_model:
     output:
         folder=directory(P.export_model),
     log:
-        log_path("export", "{locale}-seed{seed}"),
+        P.log_of("export", "{locale}-seed{seed}"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -39,14 +39,14 @@ rule export_merge:
     output:
         folder=directory(P.export_merge),
     log:
-        log_path("export", "{experiment}-{target}-seed{seed}"),
+        P.log_of("export", "{experiment}-{target}-seed{seed}"),
     conda:
         ENVIRONMENT
     threads: S.run.evaluation.threads
     params:
         settings=lambda w: stable(
             {
-                **merge_settings(w),
+                **PLANNED.merge(w),
                 "name": f"{w.experiment} for {w.target}, seed {w.seed}",
                 "experiment": w.experiment,
                 "base": S.run.base.name,

@@ -15,10 +15,9 @@ rule finetune:
         training=P.training,
         info=P.model_info,
     log:
-        log_path("finetune", "{locale}-seed{seed}"),
+        P.log_of("finetune", "{locale}-seed{seed}"),
     wildcard_constraints:
-        locale="|".join(re.escape(l) for l in LOCALES if l not in S.run.models)
-        or "none",
+        locale=one_of(locale for locale in LOCALES if locale not in S.run.models),
     conda:
         ENVIRONMENT
     threads: S.run.finetune.threads

@@ -4,7 +4,7 @@
 
 rule prune_cache:
     log:
-        log_path("maintenance", "prune_cache"),
+        P.log_of("maintenance", "prune_cache"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -12,8 +12,8 @@ rule prune_cache:
         settings=stable(
             {
                 "cache": P.cache,
-                "sidecars": LOOKED_UP
-                + sorted(map(str, Path(P.measurements).rglob("*.json"))),
+                "sidecars": N.looked_up(),
+                "measurements": P.measurements,
             }
         ),
     script:

@@ -14,24 +14,12 @@ rule measure:
         digest=P.measurement_digest,
         info=P.measurement_info,
     log:
-        log_path("measure", "{measurement}-{locale}-{text}-{split}-seed{seed}"),
+        P.log_of("measure", "{measurement}-{locale}-{text}-{split}-seed{seed}"),
     conda:
         ENVIRONMENT
     threads: S.run.evaluation.threads
     params:
-        settings=lambda w: stable(
-            {
-                "measurement": MEASUREMENTS[w.measurement].name,
-                "parameters": MEASUREMENTS[w.measurement].parameters,
-                "locale": w.locale,
-                "seed": int(w.seed),
-                "text": w.text,
-                "split": w.split,
-                "max_length": S.run.evaluation.max_length,
-                "cache": P.cache,
-                "code": measurement_code(w.measurement),
-            }
-        ),
+        settings=lambda w: stable(N.measurement(w)),
         code=fingerprint("jobs.measure_model"),
     script:
         f"{SCRIPTS}/jobs/measure_model.py"
@@ -39,17 +27,5 @@ rule measure:
 
 rule measurements:
     input:
-        lambda w: sorted(
-            {
-                template.format(
-                    measurement=s, locale=l, seed=seed, text=text, split=split
-                )
-                for template in (P.measurement, P.measurement_digest)
-                for target in TARGETS
-                for seed in SEEDS
-                for s, l, text, split in measurements_of(
-                    SimpleNamespace(target=target, seed=seed)
-                )
-            }
-        ),
+        lambda w: PLANNED.all_measurements(P.measurement, P.measurement_digest),
     localrule: True

@@ -1,21 +1,25 @@
 # Needs: the plan, the sources' models, θ₀, the target's examples. Makes: per target and seed, the logits of all its
 # merges on the target. One job makes them all: what it finds in the cache it does not make again.
 
-CODES = {name: merge_code(method) for name, method in METHODS.items()}
-
-
 MERGE_INPUTS = {
-    **evaluation_data("{target}"),
-    "precision": PRECISION,
+    "test_tables": ancient(expand(P.examples, locale="{target}", split="test")),
+    "test_digests": expand(P.examples_digest, locale="{target}", split="test"),
+    "validation_tables": ancient(
+        expand(P.examples, locale="{target}", split="validation")
+    ),
+    "validation_digests": expand(
+        P.examples_digest, locale="{target}", split="validation"
+    ),
+    "precision": N.precision,
     "plan": ancient(P.plan),
     "base": ancient(P.base),
     "base_digest": P.base_digest,
-    "models": lambda w: ancient(model_files(P.model)(w)),
-    "model_digests": model_files(P.model_digest),
-    "measurements": lambda w: ancient(measurement_files(P.measurement)(w)),
-    "measurement_digests": measurement_files(P.measurement_digest),
-    "text": lambda w: ancient(adaptation_text(P.examples)(w)),
-    "text_digest": adaptation_text(P.examples_digest),
+    "models": ancient(PLANNED.model_files(P.model)),
+    "model_digests": PLANNED.model_files(P.model_digest),
+    "measurements": ancient(PLANNED.measurement_files(P.measurement)),
+    "measurement_digests": PLANNED.measurement_files(P.measurement_digest),
+    "text": ancient(PLANNED.text_files(P.examples)),
+    "text_digest": PLANNED.text_files(P.examples_digest),
 }
 
 
@@ -29,12 +33,12 @@ rule merge:
         digest=P.merge_digest,
         info=P.merge_info,
     log:
-        log_path("merge", "{target}-seed{seed}"),
+        P.log_of("merge", "{target}-seed{seed}"),
     conda:
         ENVIRONMENT
     threads: S.run.evaluation.threads
     params:
-        settings=lambda w: stable(merge_settings(w)),
+        settings=lambda w: stable(PLANNED.merge(w)),
         code=fingerprint("jobs.merge_models"),
     script:
         f"{SCRIPTS}/jobs/merge_models.py"

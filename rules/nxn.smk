@@ -1,10 +1,8 @@
 # Needs: every model, every locale's validation and test examples. Makes: rows of logits and the NxN matrices; before them,
 # unless they are made in float32, the decision in which number format.
 
-
-CHECKED = LOCALES[
-    :5
-]  # whose models and validation sentences tell whether a fast number format will do
+# Their models and validation sentences tell whether a fast number format will do.
+CHECKED = LOCALES[:5]
 
 
 rule precision:
@@ -19,7 +17,7 @@ rule precision:
         decision=P.precision,
         info=P.precision_info,
     log:
-        log_path("precision", "precision"),
+        P.log_of("precision", "precision"),
     conda:
         ENVIRONMENT
     threads: S.run.evaluation.threads
@@ -27,7 +25,7 @@ rule precision:
         settings=stable(
             {
                 "locales": CHECKED,
-                "scoring": scoring_settings(),
+                "scoring": N.scoring(),
             }
         ),
         code=fingerprint("jobs.choose_precision"),
@@ -37,8 +35,13 @@ rule precision:
 
 rule row:
     input:
-        **evaluation_data(LOCALES),
-        precision=PRECISION,
+        test_tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
+        test_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
+        validation_tables=ancient(
+            expand(P.examples, locale=LOCALES, split="validation")
+        ),
+        validation_digests=expand(P.examples_digest, locale=LOCALES, split="validation"),
+        precision=N.precision,
         base=ancient(P.base),
         base_digest=P.base_digest,
         model=ancient(P.model),
@@ -50,7 +53,7 @@ rule row:
         digest=P.row_digest,
         info=P.row_info,
     log:
-        log_path("row", "{locale}-seed{seed}"),
+        P.log_of("row", "{locale}-seed{seed}"),
     conda:
         ENVIRONMENT
     threads: S.run.evaluation.threads
@@ -60,7 +63,7 @@ rule row:
                 "locales": LOCALES,
                 "locale": w.locale,
                 "seed": int(w.seed),
-                "scoring": scoring_settings(),
+                "scoring": N.scoring(),
             }
         ),
         code=fingerprint("jobs.evaluate_row"),
@@ -78,7 +81,7 @@ rule matrix:
         test_by_seed=expand(P.seed_matrix_test, seed=SEEDS),
         validation_by_seed=expand(P.seed_matrix_validation, seed=SEEDS),
     log:
-        log_path("matrix", "matrix"),
+        P.log_of("matrix", "matrix"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -92,6 +95,6 @@ rule matrix:
 rule nxn:
     input:
         expand([P.row_test, P.row_validation, P.row_digest], locale=LOCALES, seed=SEEDS),
-        PRECISION,
+        N.precision,
         rules.matrix.output,
     localrule: True

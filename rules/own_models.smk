@@ -1,5 +1,7 @@
 # Needs: θ₀ and the models that the config names under `models:`. Makes: their task vectors, in the place of a training.
 
+from workflow_scripts.study.study import checkpoint_files, own_model
+
 
 rule import_model:
     input:
@@ -12,9 +14,9 @@ rule import_model:
         training=P.training,
         info=P.model_info,
     log:
-        log_path("import_model", "{locale}-seed{seed}"),
+        P.log_of("import_model", "{locale}-seed{seed}"),
     wildcard_constraints:
-        locale="|".join(map(re.escape, S.run.models)) or "none",
+        locale=one_of(S.run.models),
     localrule: True  # compute nodes often have no network
     conda:
         ENVIRONMENT

@@ -1,18 +1,21 @@
 # Needs: evaluations, matrices, the plan, the analysis, stored logits. Makes: the report as HTML and Markdown, its tables and
 # figures.
 
+from workflow_scripts.findings.older_studies import read_reference, reference_of
+
+TEMPLATES = ["report.html.j2", "blocks.html.j2", "report.css", "report.js"]
 FIGURES = [
     "key_performance_comparison",
     "merge_improvement_analysis",
     "zero_shot_comparison",
     "nxn_heatmap",
 ]
-SIDECARS = LOOKED_UP + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
+SIDECARS = N.looked_up() + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
 
 
 rule write_report:
     input:
-        **RESULTS,
+        **N.results(),
         seed_matrices=expand(P.seed_matrix_test, seed=SEEDS),
         similarities=expand(P.similarity, measure=S.measures, seed=SEEDS),
         predictor=P.predictor,
@@ -40,21 +43,21 @@ rule write_report:
             category="Report",
         ),
     log:
-        log_path("report", "report"),
+        P.log_of("report", "report"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=stable({**REPORT_SETTINGS, "measures": list(S.measures)}),
+        settings=N.report(measures=list(S.measures)),
         code=fingerprint("jobs.write_report"),
-        template=template_digest(),
+        template=data_fingerprint(*(f"report/templates/{name}" for name in TEMPLATES)),
     script:
         f"{SCRIPTS}/jobs/write_report.py"
 
 
 rule figures:
     input:
-        **RESULTS,
+        **N.results(),
     output:
         figures=[
             report(
@@ -66,12 +69,12 @@ rule figures:
             for figure in FIGURES
         ],
     log:
-        log_path("figures", "figures"),
+        P.log_of("figures", "figures"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=stable(REPORT_SETTINGS),
+        settings=N.report(),
         code=fingerprint("jobs.draw_figures", *(f"report.figures.{f}" for f in FIGURES)),
     script:
         f"{SCRIPTS}/jobs/draw_figures.py"
@@ -79,7 +82,7 @@ rule figures:
 
 rule database:
     input:
-        **RESULTS,
+        **N.results(),
         cells=P.cells,
         sidecars=ancient(SIDECARS),
         model_digests=expand(P.model_digest, locale=LOCALES, seed=SEEDS),
@@ -88,23 +91,12 @@ rule database:
     output:
         database=P.database,
     log:
-        log_path("database", "database"),
+        P.log_of("database", "database"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=stable(
-            {
-                **REPORT_SETTINGS,
-                "models": [[locale, seed] for locale in LOCALES for seed in SEEDS],
-                "merges": [[target, seed] for target in TARGETS for seed in SEEDS],
-                "database": {
-                    "ablations": {n: e.ablations for n, e in S.experiments.items()},
-                    "base": S.run.base.name,
-                    "results_dir": os.path.dirname(P.database),
-                },
-            }
-        ),
+        settings=N.report(**N.database()),
         code=fingerprint("jobs.build_database"),
     script:
         f"{SCRIPTS}/jobs/build_database.py"
@@ -115,16 +107,16 @@ REFERENCE = reference_of(S.run.data.provider, S.run.base.name)
 
 rule reference_comparison:
     input:
-        **RESULTS,
+        **N.results(),
     output:
         table=f"{P.report}/reference_comparison.csv",
     log:
-        log_path("report", "reference_comparison"),
+        P.log_of("report", "reference_comparison"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        settings=stable({**REPORT_SETTINGS, "reference": REFERENCE}),
+        settings=N.report(reference=REFERENCE),
         code=fingerprint("jobs.compare_with_reference"),
         reference=stable(read_reference(REFERENCE) if REFERENCE else {}),
     script:

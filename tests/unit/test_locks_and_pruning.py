@@ -84,17 +84,26 @@ def test_pruning_keeps_what_is_used_or_still_made(held, tmp_path, capsys):
     cache = tmp_path / "cache"
     kept = ["models/us/used/model", "models/us/used.making.json", "cells/us/used.safetensors"]
     kept += ["training/running/checkpoint-1/state", "models/ru/.running.0a.tmp/model"]
+    kept += ["measurements/wa/wanted/values.safetensors"]
     old = ["models/ol/old/model", "models/ol/old.making.json", "cells/ol/old.safetensors", "merges/ol/old.json"]
+    old += ["measurements/ol/old/values.safetensors"]
     make(cache, *kept, *old, "tokens/ol/old.safetensors", "training/stopped/checkpoint/x")
     make(cache, "locks/used.lock", "locks/stopped.lock", "models/st/.stopped.0b.tmp/model")
     make(tmp_path, "models/de-DE/.model.digest.0c.tmp")
     sidecar = tmp_path / "model.json"
     sidecar.write_text(json.dumps({"cache_entries": ["used"]}))
-    settings = {"cache": str(cache), "sidecars": [str(sidecar), str(tmp_path / "missing.json")]}
+    measurement = tmp_path / "measurements/gram/de-DE/seed0/de-DE-validation.json"
+    measurement.parent.mkdir(parents=True)
+    measurement.write_text(json.dumps({"cache_entries": ["wanted"]}))
+    settings = {
+        "cache": str(cache),
+        "sidecars": [str(sidecar), str(tmp_path / "missing.json")],
+        "measurements": str(tmp_path / "measurements"),
+    }
     prune_cache.main({}, {}, settings, 1)
     assert left(cache) == sorted([*kept, "locks/running.lock"])
     assert not list((tmp_path / "models").rglob("*.tmp"))
-    assert "pruned 2 of 4 cache entries" in capsys.readouterr().err
+    assert "pruned 2 of 5 cache entries" in capsys.readouterr().err
 
 
 def test_pruning_keeps_the_tokenised_texts_of_cells_that_are_in_use(tiny_base, tmp_path):
@@ -117,14 +126,19 @@ def test_pruning_keeps_the_tokenised_texts_of_cells_that_are_in_use(tiny_base, t
     evaluation = {"batch_tokens": 64, "max_length": 32}
     scoring = {"evaluation": evaluation, "code": "c", "cache": str(cache)}
     settings = {"locales": ["de-DE"], "locale": "de-DE", "seed": 0, "scoring": scoring}
+    kept_for = {
+        "cache": str(cache),
+        "sidecars": [str(tmp_path / "row.json")],
+        "measurements": str(tmp_path / "measurements"),
+    }
     for computed in (["de-DE"], []):
         with recording() as record:
             evaluate_row.main(inputs, outputs, settings, 1)
         assert record.facts()["computed"] == computed
         (tmp_path / "row.json").write_text(json.dumps(record.facts()))
         before = left(cache)
-        prune_cache.main({}, {}, {"cache": str(cache), "sidecars": [str(tmp_path / "row.json")]}, 1)
+        prune_cache.main({}, {}, kept_for, 1)
         assert left(cache) == before and len(list(cache.glob("tokens/*/*.safetensors"))) == 2
     (tmp_path / "row.json").unlink()
-    prune_cache.main({}, {}, {"cache": str(cache), "sidecars": [str(tmp_path / "row.json")]}, 1)
+    prune_cache.main({}, {}, kept_for, 1)
     assert left(cache) == []

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from workflow_scripts.core.digests import digest_of_files
+
 PACKAGE = "workflow_scripts"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,3 +85,15 @@ def _imports(module: str) -> tuple[str, ...]:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return tuple(sorted(n for n in names if n.startswith(PACKAGE + ".") and _file(n)))
+
+
+@cache
+def data_fingerprint(*files: str) -> str:
+    """Return the identity of the package's data files: templates, tables.
+
+    Parameters
+    ----------
+    *files : str
+        Below ``workflow_scripts/``.
+    """
+    return digest_of_files(*(ROOT / PACKAGE / file for file in files))

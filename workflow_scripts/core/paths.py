@@ -71,6 +71,10 @@ class Paths:
     cache: str = "cache"
     lock: str = ".lock"
 
+    def log_of(self, rule: str, name: str) -> str:
+        """Return the template of a rule's logs; `name` has the wildcards."""
+        return self.log.replace("{rule}", rule).replace("{name}", name)
+
 
 def run_paths(run: str) -> Paths:
     """Return the templates of run `run`, all below ``results/{run}/``."""

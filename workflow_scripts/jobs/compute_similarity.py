@@ -10,8 +10,8 @@ from workflow_scripts.similarity.context import MeasureContext, write_similarity
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the matrix (rows = target, columns = source)."""
     locales = settings["locales"]
-    validation = read_matrix(inputs["validation"]).loc[locales, locales].to_numpy() if "validation" in inputs else None
-    context = MeasureContext(locales, settings["languages"], validation, settings["seed"])
+    matrices = [read_matrix(path).loc[locales, locales].to_numpy() for path in inputs["validation"]]  # one or none
+    context = MeasureContext(locales, settings["languages"], matrices[0] if matrices else None, settings["seed"])
     return write_similarity(context, outputs, settings)
 
 

@@ -14,7 +14,8 @@ from workflow_scripts.core.messages import say
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Keep the entries that the sidecars of the run's results name, and trainings that still go on somewhere."""
     cache = Path(settings["cache"])
-    sidecars = [json.loads(p.read_text(encoding="utf-8")) for p in map(Path, settings["sidecars"]) if p.exists()]
+    files = [*map(Path, settings["sidecars"]), *sorted(Path(settings["measurements"]).rglob("*.json"))]
+    sidecars = [json.loads(p.read_text(encoding="utf-8")) for p in files if p.exists()]
     used = {entry for sidecar in sidecars for entry in sidecar["cache_entries"]}
     running = {lock.stem for lock in sorted((cache / "locks").glob("*.lock")) if not clear(lock)}
     patterns = [*(f"{kind}/*/*" for kind in SHAPED_BY), "training/*"]

@@ -116,6 +116,11 @@ def _check_model(key: str, name: str, built_in: Sequence[str]) -> None:
         raise XlmergeError(f"{key}: there is no folder {name!r}; give an existing one, a hub id{others}")
 
 
+def built_in_encoder(name: str) -> list[str]:
+    """Return the module of an encoder that comes with the project; none for any other."""
+    return [registry.resolve("encoder", name)] if name in registry.names("encoder") else []
+
+
 def checkpoint_files(name: str) -> list[str]:
     """Return the files of a model that is a local folder; an edit to them makes what is made of it stale."""
     folder = Path(name).expanduser()

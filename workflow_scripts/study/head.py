@@ -1,0 +1,72 @@
+"""What the process that Snakemake runs in does besides scheduling: its lock, its timer, what it says at the end."""
+
+import contextlib
+import fcntl
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from snakemake.exceptions import WorkflowError
+
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.messages import batch_system_errors
+from workflow_scripts.study.study import Study
+
+DEFAULT_RATE = (100, 1)  # Snakemake's limit: jobs, seconds
+
+_locks: list[IO[str]] = []  # open as long as the process lives
+
+
+@contextlib.contextmanager
+def clean_errors() -> Iterator[None]:
+    """Let Snakemake show our errors as one message without a traceback."""
+    try:
+        yield
+    except XlmergeError as error:
+        raise WorkflowError(f"xlmerge: {error}") from None
+
+
+def hold_run_lock(study: Study) -> None:
+    """Lock a run; the lock goes with the process, however it ends.
+
+    Raises
+    ------
+    XlmergeError
+        If another Snakemake works on the run.
+    """
+    path = Path(study.paths.lock)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("w")
+    _locks.append(handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise XlmergeError(f"another Snakemake is working on run {study.run.run!r} ({path} is held)") from None
+    except OSError as error:
+        problem = f"{path} cannot be locked ({error}): start no second Snakemake on this run"
+        print(f"xlmerge: warning: {problem}", file=sys.stderr)
+
+
+def wake_when_jobs_end(workflow: Any) -> None:
+    """Let Snakemake's scheduler wait for events alone, unless the user limits the rate of jobs.
+
+    Its default limit wakes it once a second for each job that has ended, as long as jobs wait; it then looks at all
+    inputs of all waiting jobs. With N waiting rows of N inputs each the run's head is busier than the jobs.
+    """
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == DEFAULT_RATE:
+        workflow.scheduler.job_rate_limiter = None
+
+
+def print_summary(study: Study) -> None:
+    """Say what a finished run found, and where the report is."""
+    page, summary = (Path(study.paths.report, name) for name in ("report.html", "summary.txt"))
+    if page.is_file() and summary.is_file():
+        print(f"\n{summary.read_text(encoding='utf-8')}\nThe report: {page}")
+
+
+def print_batch_system_errors(logs: Iterable[str | Path]) -> None:
+    """Say what the batch system said about failed jobs; the rich logger leaves it to Snakemake's log files."""
+    for text in batch_system_errors(logs):
+        print(f"xlmerge: {text}", file=sys.stderr)

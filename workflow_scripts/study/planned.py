@@ -1,0 +1,133 @@
+"""What jobs get that the selection decides: files and settings, read from the plan once it is there."""
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from workflow_scripts.core.fingerprint import fingerprint
+from workflow_scripts.core.registry import resolve
+from workflow_scripts.merging.method import methods_in
+from workflow_scripts.selection.plan import entry_key
+from workflow_scripts.study.needs import Files, Needs, Wildcards
+from workflow_scripts.study.slices import planned_merges, planned_trainings
+
+Key = tuple[Any, ...]
+
+
+class Planned:
+    """What the jobs of one target and seed need and are told, from their wildcards and the plan.
+
+    Parameters
+    ----------
+    needs : Needs
+    plan : callable
+        Returns the path of the plan; until the selection has run, it raises what makes Snakemake ask again later.
+    """
+
+    def __init__(self, needs: Needs, plan: Callable[[], str]) -> None:
+        self.needs, self.study, self.run, self.plan = needs, needs.study, needs.run, plan
+        self.codes = {name: self._code(name) for name in needs.methods}
+
+    def _code(self, name: str) -> str:
+        """Return the code identity of an experiment's merges: the engine, its method, and those that this one names."""
+        method = self.needs.methods[name]
+        modules = [resolve("merge method", part) for part in methods_in(method.name, method.settings)]
+        return fingerprint("merging.workflow_merge", *modules)
+
+    def merges(self, wildcards: Wildcards) -> dict[str, dict[str, Any]]:
+        """Return the slices of the plan by experiment or baseline; a soup of seeds belongs to the first seed."""
+        plan = planned_merges(self.plan())
+        names = self.needs.experiments_of(wildcards.target)
+        keys = {
+            name: entry_key(name, wildcards.target, wildcards.seed) for name in [*names, *self.study.merged_baselines]
+        }
+        return {name: plan[key] for name, key in keys.items() if name in names or key in plan}
+
+    def models(self, wildcards: Wildcards) -> list[Key]:
+        """Return the models that are merged: (locale, seed)."""
+        return _unique(model for entry in self.merges(wildcards).values() for model in entry["models"])
+
+    def model_files(self, template: str) -> Files:
+        """Return a function: their files."""
+        return lambda w: [template.format(locale=locale, seed=seed) for locale, seed in self.models(w)]
+
+    def measurements(self, wildcards: Wildcards) -> list[Key]:
+        """Return what has to be measured on the sources: (measurement, locale, text's locale, split)."""
+        entries = self.merges(wildcards).values()
+        return _unique(key for entry in entries for keys in entry.get("measurements", {}).values() for key in keys)
+
+    def measurement_files(self, template: str) -> Files:
+        """Return a function: the files with what was measured."""
+        return lambda w: [
+            template.format(measurement=measurement, locale=locale, seed=w.seed, text=text, split=split)
+            for measurement, locale, text, split in self.measurements(w)
+        ]
+
+    def all_measurements(self, *templates: str) -> list[str]:
+        """Return the files with what is measured for any target and seed."""
+        jobs = [SimpleNamespace(target=t, seed=s) for t in self.study.targets for s in self.run.seeds]
+        return sorted({file for job in jobs for name in templates for file in self.measurement_files(name)(job)})
+
+    def text_files(self, template: str) -> Files:
+        """Return a function: the target's training sentences, if one of its merges adapts to them."""
+
+        def files(wildcards: Wildcards) -> list[str]:
+            adapts = any(self.needs.methods[name].adapts for name in self.merges(wildcards))
+            return [template.format(locale=wildcards.target, split="train")] if adapts else []
+
+        return files
+
+    def merge(self, wildcards: Wildcards) -> dict[str, Any]:
+        """Return the settings of the merges."""
+        merges = self.merges(wildcards)
+        return {
+            "target": wildcards.target,
+            "seed": int(wildcards.seed),
+            "models": self.models(wildcards),
+            "merges": merges,
+            "measurements": self.measurements(wildcards),
+            "codes": {name: self.codes[name] for name in merges},
+            "scoring": self.needs.scoring(),
+        }
+
+    def trainings(self, wildcards: Wildcards) -> dict[str, dict[str, Any]]:
+        """Return the baselines that are trained, by name."""
+        return planned_trainings(self.plan(), wildcards.target, wildcards.seed)
+
+    def starts(self, wildcards: Wildcards) -> list[Key]:
+        """Return the models that they start from: (locale, seed)."""
+        starts = (training["start"] for training in self.trainings(wildcards).values())
+        return _unique(start for start in starts if start)
+
+    def start_files(self, template: str) -> Files:
+        """Return a function: the files of these models."""
+        return lambda w: [template.format(locale=locale, seed=seed) for locale, seed in self.starts(w)]
+
+    def tables(self, wildcards: Wildcards) -> list[Key]:
+        """Return the examples that they train on, and judge by: (locale, split)."""
+        trainings = self.trainings(wildcards).values()
+        used = {(locale, training["split"]) for training in trainings for locale in training["locales"]}
+        return sorted(used | {(locale, "validation") for locale, _ in used})
+
+    def table_files(self, template: str) -> Files:
+        """Return a function: the files of these examples."""
+        return lambda w: [template.format(locale=locale, split=split) for locale, split in self.tables(w)]
+
+    def baselines(self, wildcards: Wildcards) -> dict[str, Any]:
+        """Return the settings of the baselines that are trained."""
+        return {
+            "target": wildcards.target,
+            "seed": int(wildcards.seed),
+            "trainings": self.trainings(wildcards),
+            "models": self.starts(wildcards),
+            "tables": self.tables(wildcards),
+            "finetune": self.run.finetune.model_dump(exclude={"threads", "retries"}),
+            "few_shot": self.run.few_shot.model_dump(),
+            "cache": self.needs.paths.cache,
+            "code": fingerprint("models.together"),
+            "scoring": self.needs.scoring(),
+        }
+
+
+def _unique(keys: Iterable[Iterable[Any]]) -> list[Key]:
+    return sorted({tuple(key) for key in keys})
