@@ -1,6 +1,16 @@
-"""What sbatch and Slurm said is found in Snakemake's log, whatever else stands there."""
+"""The process that Snakemake runs in: its lock, its timer, its last words, and what a batch system said in its log."""
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from snakemake.exceptions import WorkflowError
+
+from tests.conftest import ROOT
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import SHOWN, batch_system_errors
+from workflow_scripts.study import head
 
 REFUSED = """\
 [Sun Nov 22 06:07:12 2026]
@@ -51,3 +61,67 @@ def test_of_many_the_first_are_shown(tmp_path):
 
 def test_local_failures_have_no_message(tmp_path):
     assert found(tmp_path, LOCAL) == []
+
+
+def study(folder):
+    paths = SimpleNamespace(lock=str(folder / "run/.lock"), report=str(folder / "report"))
+    return SimpleNamespace(paths=paths, run=SimpleNamespace(run="demo"))
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tests.unit.test_head import study
+from workflow_scripts.study.head import hold_run_lock
+hold_run_lock(study(Path(sys.argv[1])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_run_is_locked_as_long_as_its_process_lives(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    other = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(XlmergeError, match="another Snakemake is working on run 'demo'"):
+            head.hold_run_lock(study(tmp_path))
+    finally:
+        other.kill()
+        other.wait()
+    head.hold_run_lock(study(tmp_path))
+
+
+def test_where_nothing_can_be_locked_the_user_is_warned(tmp_path, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(head.fcntl, "flock", refuse)
+    head.hold_run_lock(study(tmp_path))
+    assert "start no second Snakemake on this run" in capsys.readouterr().err
+
+
+def test_our_errors_are_shown_as_snakemakes():
+    with pytest.raises(WorkflowError, match="xlmerge: no such key"), head.clean_errors():
+        raise XlmergeError("no such key")
+
+
+@pytest.mark.parametrize(("limit", "kept"), [((100, 1), False), ((50, 1), True), (None, True)])
+def test_only_a_limit_that_the_user_set_is_kept(limit, kept):
+    given = limit and SimpleNamespace(max_jobs=limit[0], timespan=limit[1])
+    workflow = SimpleNamespace(
+        scheduling_settings=SimpleNamespace(max_jobs_per_timespan=given),
+        scheduler=SimpleNamespace(job_rate_limiter="limiter"),
+    )
+    head.wake_when_jobs_end(workflow)
+    assert (workflow.scheduler.job_rate_limiter == "limiter") == kept
+
+
+def test_a_finished_run_says_what_it_found_and_where_the_report_is(tmp_path, capsys):
+    head.print_summary(study(tmp_path))
+    assert capsys.readouterr().out == ""
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/report.html").touch()
+    (tmp_path / "report/summary.txt").write_text("merging pays")
+    head.print_summary(study(tmp_path))
+    assert capsys.readouterr().out == f"\nmerging pays\nThe report: {tmp_path}/report/report.html\n"

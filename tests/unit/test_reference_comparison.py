@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.findings.older_studies import read_reference, reference_of
+from workflow_scripts.findings.older_studies import FOLDER, STUDIES, read_reference, reference_of
 from workflow_scripts.findings.reference_comparison import COLUMNS, NO_EXPERIMENT, NO_TARGET, reference_comparison
 from workflow_scripts.languages.locales import all_locales
 from workflow_scripts.results.run_results import Results
@@ -47,6 +47,10 @@ def row(table: pd.DataFrame, quantity: str, **keys: str) -> pd.Series:
         found = found[found[key] == value]
     assert len(found) == 1
     return found.iloc[0]
+
+
+def test_all_studies_are_named() -> None:
+    assert sorted(STUDIES) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def test_only_the_same_data_and_base_are_compared() -> None:

@@ -83,3 +83,9 @@ def test_no_rule_refers_to_a_rule_of_a_later_file():
 def test_nothing_lists_a_folder_while_the_snakefile_is_parsed():
     for file in (ROOT / "Snakefile", *included()):
         assert not LISTS.search(file.read_text(encoding="utf-8")), file.name
+
+
+def test_every_template_counts_as_code_of_a_report():
+    text = (ROOT / "rules/report.smk").read_text(encoding="utf-8")
+    templates = ROOT / "workflow_scripts/report/templates"
+    assert [f.name for f in templates.rglob("*") if f.is_file() and f'"{f.name}"' not in text] == []
