@@ -169,7 +169,7 @@ def plan_for(measure, folder):
     ]
     write_matrix(accuracy_matrix(pd.DataFrame(cells), "validation", locales, 0), folder / "validation.csv")
     compute_similarity.main(
-        {"validation": folder / "validation.csv"},
+        {"validation": [folder / "validation.csv"]},
         {"matrix": folder / "similarity.csv"},
         {"measure": measure, "locales": locales, "languages": {}, "parameters": {}, "seed": 0},
         1,

@@ -125,7 +125,7 @@ def _sidecar(job: Job) -> list[dict[str, Any]]:
     """Return the job's sidecar if it is there and states what its results took."""
     path = Path(job.outputs["info"])
     sidecars = [json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
-    return [found for found in sidecars if "making_cost" in found]
+    return [sidecar for sidecar in sidecars if "making_cost" in sidecar]
 
 
 def _exists(job: Job) -> bool:

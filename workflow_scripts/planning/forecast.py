@@ -51,13 +51,13 @@ def make_models(study: Study, speed: float = 1.0) -> dict[str, Model]:
 
 def unknown_sizes(study: Study) -> list[str]:
     """Return what a model lacks, each with the remedy."""
-    found = []
+    reasons = []
     if find_encoder(study) is None:
         fetch = f"`snakemake --cores 1 --configfile … {study.paths.base_digest}`"
-        found.append(f"the size of {study.run.base.name} is not known before it is there: {fetch} fetches it")
+        reasons.append(f"the size of {study.run.base.name} is not known before it is there: {fetch} fetches it")
     if find_data(study) is None:
-        found.append("the data are not counted yet: `snakemake --cores 1 --configfile … data` prepares them")
-    return found
+        reasons.append("the data are not counted yet: `snakemake --cores 1 --configfile … data` prepares them")
+    return reasons
 
 
 def forecast(
@@ -77,7 +77,7 @@ def forecast(
     """
     finished = {rule: price_of_finished(rule, jobs, work.get(rule)) for rule, jobs in by_rule.items()}
     on_gpu = any(price.gpu for price in finished.values() if price)
-    found = {}
+    stages = {}
     for rule, jobs in by_rule.items():
         price, counted = finished[rule], work.get(rule)
         if rule in SUBMITTED and on_gpu != (device == "gpu"):
@@ -89,8 +89,8 @@ def forecast(
         if price is not None and rule in SUBMITTED and device == "gpu":
             price = replace(price, gpu=float(gpus))
         due = counted.jobs if counted else sum(job.due for job in jobs)
-        found[rule] = Stage(due, estimate(jobs, counted, price), modelled and bool(due), gpus)
-    return found
+        stages[rule] = Stage(due, estimate(jobs, counted, price), modelled and bool(due), gpus)
+    return stages
 
 
 def wall_seconds(stages: Forecast, device: str, slots: int) -> float:

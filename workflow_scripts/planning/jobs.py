@@ -111,8 +111,8 @@ def _jobs(workflow: Any) -> list[Job]:
     dag = workflow.dag
     order = {rule.name: i for i, rule in enumerate(workflow.rules)}
     producers = {str(file): job.rule.name for job in dag.jobs for file in job.output}
-    found = [job for job in dag.jobs if job.output]
-    found.sort(key=lambda job: (order[job.rule.name], sorted(map(str, job.output))))
+    jobs = [job for job in dag.jobs if job.output]
+    jobs.sort(key=lambda job: (order[job.rule.name], sorted(map(str, job.output))))
     return [
         Job(
             rule=job.rule.name,
@@ -123,7 +123,7 @@ def _jobs(workflow: Any) -> list[Job]:
             reasons=tuple(_reasons(job, dag.reason(job), producers)) if dag.needrun(job) else _perhaps(job),
             seconds=_recorded_seconds(workflow.persistence.metadata(job.output[0])),
         )
-        for job in found
+        for job in jobs
     ]
 
 

@@ -42,11 +42,11 @@ def overview(study: Study, jobs: list[Job], gpus: Sequence[int] = GPUS, speed: f
         return f"Run {study.run.run}: nothing to be done."
     work, models = count_work(jobs, study), make_models(study, speed)
     by_rule = {rule: list(group) for rule, group in groupby(jobs, key=lambda job: job.rule)}
-    by_rule = {rule: found for rule, found in by_rule.items() if any(job.due for job in found)}
+    by_rule = {rule: same for rule, same in by_rule.items() if any(job.due for job in same)}
     forecasts = {name: forecast(by_rule, work, name, models.get(name)) for name in DEVICES}
     rows = [
-        {**_stage(rule, found, work.get(rule)), **_amounts({n: {rule: f[rule]} for n, f in forecasts.items()})}
-        for rule, found in by_rule.items()
+        {**_stage(rule, same, work.get(rule)), **_amounts({n: {rule: f[rule]} for n, f in forecasts.items()})}
+        for rule, same in by_rule.items()
     ]
     rows.append({"rule": "sum", "jobs": len(due), **_amounts(forecasts)})
     table = tabulate(rows, headers="keys", tablefmt="simple", maxcolwidths=WIDTHS, disable_numparse=True)
@@ -101,10 +101,10 @@ def _amounts(forecasts: Mapping[str, Forecast]) -> dict[str, str]:
 
 def _sum(stages: Forecast, say: Callable[[Estimate], str]) -> str:
     """Return a sum in words, marked if rates measured elsewhere are in it; rules without an estimate are not."""
-    found = [stage.estimate for stage in stages.values() if stage.estimate]
-    if not found:
+    estimates = [stage.estimate for stage in stages.values() if stage.estimate]
+    if not estimates:
         return NO_PRICE
-    columns = zip(*((e.seconds, e.cpu_seconds, e.gpu_seconds, e.size) for e in found), strict=True)
+    columns = zip(*((e.seconds, e.cpu_seconds, e.gpu_seconds, e.size) for e in estimates), strict=True)
     said = say(Estimate(*map(sum, columns)))
     return f"~{said}" if any(stage.modelled for stage in stages.values()) else said
 

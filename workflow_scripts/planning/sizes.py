@@ -69,16 +69,16 @@ def find_encoder(study: Study) -> Encoder | None:
     for folder in (Path(study.paths.base), Path(study.run.base.name).expanduser()):
         if (folder / "config.json").is_file() and (weights := sorted(folder.glob("*.safetensors"))):
             return _measure(json.loads((folder / "config.json").read_text(encoding="utf-8")), weights)
-    known = read_rates().encoders.get(study.run.base.name)
-    return known and Encoder(*known[:3], body=round(known[3] * 1e6))
+    listed = read_rates().encoders.get(study.run.base.name)
+    return listed and Encoder(*listed[:3], body=round(listed[3] * 1e6))
 
 
 def _measure(config: Mapping[str, Any], weights: Iterable[Path]) -> Encoder | None:
     """Return the sizes of an encoder that is there; None if its config calls them otherwise."""
-    found = [int(config[key]) for keys in (LAYERS, HIDDEN, VOCABULARY) for key in keys if key in config]
-    if len(found) != 3:
+    sizes = [int(config[key]) for keys in (LAYERS, HIDDEN, VOCABULARY) for key in keys if key in config]
+    if len(sizes) != 3:
         return None
-    layers, hidden, vocabulary = found
+    layers, hidden, vocabulary = sizes
     return Encoder(layers, hidden, vocabulary, sum(map(_numbers, weights)) - vocabulary * hidden)
 
 
@@ -99,22 +99,22 @@ def find_data(study: Study, sidecars: str | None = None) -> Data | None:
     sidecars : str, optional
         Template of the example tables' sidecars; default: the run's own.
     """
-    known = read_rates().data
-    expected = known.get(study.run.data.provider, known["other"])
+    listed = read_rates().data
+    expected = listed.get(study.run.data.provider, listed["other"])
     template = sidecars or study.paths.examples_info
-    found: dict[str, dict[str, int]] = {}
+    sentences: dict[str, dict[str, int]] = {}
     for locale in study.run.locales:
         counts = {split: _sentences(study, expected, template, locale, split) for split in SPLITS}
-        found[locale] = {split: count for split, count in counts.items() if count is not None}
-        if len(found[locale]) < len(SPLITS):
+        sentences[locale] = {split: count for split, count in counts.items() if count is not None}
+        if len(sentences[locale]) < len(SPLITS):
             return None
-    return Data(found, expected.tokens, expected.lengths, expected.pieces)
+    return Data(sentences, expected.tokens, expected.lengths, expected.pieces)
 
 
 def _sentences(study: Study, expected: Expected, template: str, locale: str, split: str) -> int | None:
     sidecar = Path(template.format(locale=locale, split=split))
-    if sidecar.exists() and "n" in (found := json.loads(sidecar.read_text(encoding="utf-8"))):
-        return int(found["n"])
+    if sidecar.exists() and "n" in (facts := json.loads(sidecar.read_text(encoding="utf-8"))):
+        return int(facts["n"])
     per_intent: Any = getattr(study.run.data, f"{split}_per_intent", None)
     most: int | None = getattr(expected, split)
     return per_intent * len(study.labels) if per_intent else most

@@ -91,11 +91,11 @@ def count_work(jobs: Iterable[Job], study: Study) -> dict[str, Work]:
 
 def _training(job: Job, digest: Foreseen) -> Iterator[bool | None]:
     data = {name: digest(job.inputs[f"{name}_digest"]) for name in ("base", "train", "validation")}
-    known = {name: value for name, value in data.items() if value is not None}
-    if len(known) < len(data) or job.settings is None:
+    foreseen = {name: value for name, value in data.items() if value is not None}
+    if len(foreseen) < len(data) or job.settings is None:
         yield None
         return
-    model = trained_digest(training_entry(job.settings, known))
+    model = trained_digest(training_entry(job.settings, foreseen))
     if model is not None:
         digest.foresee(job.outputs["digest"], model)
     yield model is not None
@@ -115,9 +115,9 @@ def _merges(job: Job, digest: Foreseen, study: Study) -> Iterator[bool | None]:
         return
     base, made = digest(job.inputs["base_digest"]), foreseen_decision(job.inputs, digest)
     data = [digest(path) for split in SPLITS for path in job.inputs[f"{split}_digests"]]
-    found = list(Identities(job.inputs, job.settings, digest).all.values())
-    yield from [None for identity in found if identity is None]
-    for identity in dict.fromkeys(i for i in found if i is not None):
+    identities = list(Identities(job.inputs, job.settings, digest).all.values())
+    yield from [None for identity in identities if identity is None]
+    for identity in dict.fromkeys(i for i in identities if i is not None):
         scored = _scored(job.settings["scoring"], made, identity, base, data)
         yield scored and facts_entry(job.settings["scoring"], identity).exists()
 
@@ -136,8 +136,8 @@ def _scored(
     data: list[str | None],
 ) -> bool | None:
     """Tell whether the cache has a model's scores on all of `data`; None if a digest, or the precision, is unknown."""
-    known = [value for value in data if value is not None]
-    if made is None or model is None or base is None or len(known) < len(data):
+    digests = [value for value in data if value is not None]
+    if made is None or model is None or base is None or len(digests) < len(data):
         return None
     cache = CellCache(decided_scoring(scoring, made), model, base)
-    return all(cache.entry(value).exists() for value in known)
+    return all(cache.entry(value).exists() for value in digests)

@@ -247,7 +247,7 @@ class Run(Closed):
 
     @model_validator(mode="after")
     def _unique_ablations(self) -> "Run":
-        found = [a.name for a in self.ablations]
-        if len(set(found)) < len(found):
+        names = [a.name for a in self.ablations]
+        if len(set(names)) < len(names):
             raise ValueError("two ablations have the same name")
         return self

@@ -53,12 +53,12 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
     XlmergeError
         For an unknown key, method, measure, selector, parameter or target; the message names the block.
     """
-    found: dict[str, ExperimentSpec] = {}
+    specs: dict[str, ExperimentSpec] = {}
     for block in run.ablations:
         try:
             for row in _expand_block(block, run):
                 spec = ExperimentSpec(row.settings)
-                spec = found.setdefault(spec.name, spec)
+                spec = specs.setdefault(spec.name, spec)
                 if spec.settings != row.settings:
                     raise XlmergeError(f"two different experiments would be called {spec.name!r}")
                 spec.targets = [t for t in run.locales if t in {*spec.targets, *row.targets}]
@@ -72,7 +72,7 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
             raise XlmergeError(f"ablation {block.name!r}: {error}") from None
         except ValidationError as error:
             raise XlmergeError(f"ablation {block.name!r}: {describe(error)}") from None
-    return found
+    return specs
 
 
 def _expand_block(block: Ablation, run: Run) -> list[Expanded]:
@@ -102,9 +102,9 @@ def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> Expanded:
         settings["target_similarity"] = 1.0  # of no use: must not make two experiments of one
     for key, kind in PLUGINS:
         settings[key] = registry.resolve(kind, settings[key]).rsplit(".", 1)[1]
-        known = signatures.parameter_names(kind, settings[key])
-        used |= known & set(row)
-        given = {k: row[k] for k in known & set(row)}
+        accepted = signatures.parameter_names(kind, settings[key])
+        used |= accepted & set(row)
+        given = {k: row[k] for k in accepted & set(row)}
         settings[f"{key}_parameters"] = signatures.parameters(kind, settings[key], given)
     settings["similarity_type"] = _similarity_type(run, settings["similarity_type"])
     _check_family(keys.model_family, run)
@@ -114,8 +114,8 @@ def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> Expanded:
 def _similarity_type(run: Run, given: str) -> str:
     """Return the spelling that stands for a similarity type: the config's own name, or the measure's in capitals."""
     registry.resolve("similarity measure", measure_of(run, given)[0])
-    own = {name.lower(): name for name in run.similarity}
-    return own.get(given.lower(), given.upper())
+    named = {name.lower(): name for name in run.similarity}
+    return named.get(given.lower(), given.upper())
 
 
 def measure_of(run: Run, similarity_type: str) -> tuple[str, dict[str, Any]]:
@@ -147,15 +147,15 @@ def _targets(locales: list[str] | None, run: Run, selector: str) -> list[str]:
 
 
 def _unknown_key(key: str, rows: list[dict[str, Any]]) -> str:
-    known = set(Experiment.model_fields)
+    accepted = set(Experiment.model_fields)
     for name, kind in PLUGINS:
         for row in rows:
             chosen = str(row.get(name, Experiment.model_fields[name].default))
-            known |= signatures.parameter_names(kind, chosen)
+            accepted |= signatures.parameter_names(kind, chosen)
     return (
-        f"unknown key {key!r}{did_you_mean(key, known)} (experiment keys: "
+        f"unknown key {key!r}{did_you_mean(key, accepted)} (experiment keys: "
         f"{', '.join(sorted(Experiment.model_fields))}; parameters here: "
-        f"{', '.join(sorted(known - set(Experiment.model_fields))) or 'none'})"
+        f"{', '.join(sorted(accepted - set(Experiment.model_fields))) or 'none'})"
     )
 
 

@@ -89,16 +89,16 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
 def training(files: Sequence[str]) -> str:
     """Return the mean validation accuracy of the models that are there, and were trained rather than brought along."""
     histories = [json.loads(p.read_text(encoding="utf-8")) for p in map(Path, files) if p.exists()]
-    known = [h["best_validation_accuracy"] for h in histories if "best_validation_accuracy" in h]
-    return f"mean validation accuracy {_percent(known)}"
+    accuracies = [h["best_validation_accuracy"] for h in histories if "best_validation_accuracy" in h]
+    return f"mean validation accuracy {_percent(accuracies)}"
 
 
 def transfer(file: str) -> str:
     """Return the mean self and zero-shot accuracies."""
     rows = _rows(file)
-    own = [float(row[row["model"]]) for row in rows]
+    selves = [float(row[row["model"]]) for row in rows]
     others = [float(v) for row in rows for k, v in row.items() if k not in ("model", row["model"])]
-    return f"mean self accuracy {_percent(own)}, mean zero-shot {_percent(others)}"
+    return f"mean self accuracy {_percent(selves)}, mean zero-shot {_percent(others)}"
 
 
 def selection(file: str) -> str:
@@ -116,11 +116,11 @@ def baselines(files: Sequence[str]) -> str:
 def evaluation(files: Sequence[str]) -> str:
     """Return the mean accuracies of merges and of the best single source on the targets that are there, over seeds."""
     rows = [row for file in files if Path(file).exists() for row in _rows(file) if row["seed"] == "mean"]
-    found = {
+    means = {
         name: _percent([float(row["accuracy"]) for row in rows if row["system"] == name])
         for name in ("merge", "best_zero_shot_val")
     }
-    return f"merges {found['merge']}, best single source chosen on validation data {found['best_zero_shot_val']}"
+    return f"merges {means['merge']}, best single source chosen on validation data {means['best_zero_shot_val']}"
 
 
 def _rows(file: str) -> list[dict[str, str]]:

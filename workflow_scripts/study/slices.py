@@ -45,7 +45,7 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
     uses_weights = registry.load("merge method", entry["method"]).USES_WEIGHTS
     sources = sorted(entry["sources"], key=_name)
     names = [_name(s) for s in sources]
-    found: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "method": entry["method"],
         "parameters": entry["parameters"],
         "sources": names,
@@ -53,15 +53,15 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
         "weights": [s["weight"] if uses_weights else 1 / len(sources) for s in sources],
     }
     if entry.get("shrunk_top1"):
-        found["top1"] = _name(entry["sources"][0])
+        parts["top1"] = _name(entry["sources"][0])
     if "groups" in entry:
-        found["groups"] = entry["groups"]
+        parts["groups"] = entry["groups"]
     wanted = load_method(entry["method"], entry["parameters"]).measurement
     if wanted is not None:
-        found["measurements"] = {
+        parts["measurements"] = {
             s: [[wanted.key, s, *text] for text in wanted.texts(s, entry["target"])] for s in names
         }
-    return found
+    return parts
 
 
 def _name(source: Mapping[str, Any]) -> str:

@@ -159,52 +159,52 @@ def _check_supervision(name: str, spec: ExperimentSpec, measures: Mapping[str, t
     settings = spec.settings
     measure = registry.load("similarity measure", measures[settings["similarity_type"]][0]).SUPERVISION
     method = load_method(settings["method"], settings["method_parameters"]).supervision
-    found = max(selection_tier(settings, measure), method, key=TIERS.index)
+    needed = max(selection_tier(settings, measure), method, key=TIERS.index)
     for allowed in spec.allowed:
-        if TIERS.index(found) > TIERS.index(allowed):
+        if TIERS.index(needed) > TIERS.index(allowed):
             parts = {
                 f"similarity {settings['similarity_type']}": measure,
                 f"selector {settings['selector']}": registry.load("selector", settings["selector"]).SUPERVISION,
                 f"method {settings['method']}": method,
                 "include_target": "labelled training" if settings["include_target"] else "none",
             }
-            guilty = ", ".join(f"{part} ({tier})" for part, tier in parts.items() if tier == found)
+            guilty = ", ".join(f"{part} ({tier})" for part, tier in parts.items() if tier == needed)
             raise XlmergeError(
-                f"experiment {name} needs supervision {found!r} but its block allows {allowed!r}: because of {guilty}"
+                f"experiment {name} needs supervision {needed!r} but its block allows {allowed!r}: because of {guilty}"
             )
 
 
 def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, tuple[str, dict[str, Any]]]:
-    found = {}
+    measures = {}
     used = {spec.settings["similarity_type"] for spec in experiments.values()}
     used |= {COSINES} if any(spec.settings["compatibility"] for spec in experiments.values()) else set()
     for name in sorted(used | set(run.similarity)):
         measure, given = measure_of(run, name)
         try:
             fewest = getattr(registry.load("similarity measure", measure), "FEWEST_LOCALES", 2)
-            found[name] = (measure.lower(), parameters("similarity measure", measure.lower(), given))
+            measures[name] = (measure.lower(), parameters("similarity measure", measure.lower(), given))
         except ValidationError as error:
             raise XlmergeError(f"similarity.{name}: {describe(error)}") from None
         if name in used and len(run.locales) < fewest:
             raise XlmergeError(f"similarity {name} needs {fewest} or more locales, this run has {len(run.locales)}")
-    return {name: found[name] for name in sorted(used)}
+    return {name: measures[name] for name in sorted(used)}
 
 
 def _languages(run: Run, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     needed = [name for name, (measure, _) in measures.items() if _needs_languages(measure)]
-    found = {}
+    rows = {}
     for locale in run.locales:
         try:
-            found[locale] = _language(run, locale)
+            rows[locale] = _language(run, locale)
         except UnknownLocaleError as error:
             if needed:
                 raise XlmergeError(
                     f"similarity {needed[0]} needs language codes: {error}, or describe it under `languages:`"
                 ) from None
-            found[locale] = {"locale": locale, "language": locale, "resource_level": "unknown"} | dict.fromkeys(
+            rows[locale] = {"locale": locale, "language": locale, "resource_level": "unknown"} | dict.fromkeys(
                 ("family", "genus", "script", "region"), "unknown"
             )
-    return found
+    return rows
 
 
 def _needs_languages(measure: str) -> bool:
@@ -213,9 +213,11 @@ def _needs_languages(measure: str) -> bool:
 
 def _language(run: Run, locale: str) -> dict[str, Any]:
     """Return the row of a locale: from the config's `languages:`, else from the table."""
-    own = run.languages.get(locale)
-    if own is None:
+    described = run.languages.get(locale)
+    if described is None:
         row = get_locale(locale)
     else:
-        row = Locale(locale=locale, **{**own.model_dump(), "uriel_family": own.uriel_family or own.uriel})
+        row = Locale(
+            locale=locale, **{**described.model_dump(), "uriel_family": described.uriel_family or described.uriel}
+        )
     return {**asdict(row), "resource_level": row.resource_level}
