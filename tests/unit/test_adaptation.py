@@ -3,15 +3,19 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from tests.unit.helpers import merge
+from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.merging.adaptation import Merged, _batches, _padded, adapt
+from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.methods.adamerging import block_of
 from workflow_scripts.merging.pieces import Layout
-from workflow_scripts.models.checkpoints import TaskVector, Vocabulary, load_model, skeleton
+from workflow_scripts.models.checkpoints import TaskVector, Vocabulary, load_model, save_task_vector, skeleton
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 TEXTS = ["turn on the light", "play some music", "what is the weather like", "play it", "turn the music off now"]
@@ -93,6 +97,22 @@ def test_coefficients_start_at_the_weights(tiny_base, sources):
     parameters = {"granularity": "task_wise", "steps": 1, "batch_size": 2, "learning_rate": 1e-9}
     found = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, blocks(tiny_base, "task_wise"), 32, seed=1)
     assert found.coefficients == {"model": pytest.approx([0.3, 0.7])}
+
+
+def test_the_method_reads_what_it_learns_from(tmp_path, tiny_base, sources):
+    table = pd.DataFrame({"id": list("abcde"), "text": TEXTS, "label": 0, "cluster": "t"})
+    write_examples(table, tmp_path / "train.parquet")
+    write_digest(tmp_path / "train.digest", examples_digest(table))
+    models = [tmp_path / f"{i}.safetensors" for i in range(len(sources))]
+    for source, path in zip(sources, models, strict=True):
+        save_task_vector(source, path, "float32", {"base": "θ₀"})
+    text = {"text": [tmp_path / "train.parquet"], "text_digest": [tmp_path / "train.digest"]}
+    parameters = {"granularity": "layer_wise", "steps": 12, "batch_size": 2}
+    method = load_method("adamerging", parameters)
+    learned = method.adapt({"base": tiny_base, "models": models, **text}, [0.3, 0.7], "θ₀", 32, 1)
+    direct = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, method.settings, blocks(tiny_base, "layer_wise"), 32, seed=1)
+    assert learned["coefficients"] == direct.coefficients
+    assert learned["entropy"]["first"] == pytest.approx(np.mean(direct.entropy[:10]))
 
 
 def test_batches_go_through_all_sentences_before_any_comes_again():
