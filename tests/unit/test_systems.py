@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from tests.unit.synthetic_runs import BASELINES, Synthetic, settings
-from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.core.matrices import write_matrix
+from workflow_scripts.evaluation.packs import Scores, write_pack
 from workflow_scripts.findings.predictor.options import target_options
 from workflow_scripts.results import database, tables
 from workflow_scripts.results.computations import COMPUTATIONS, Members, TargetData, computes
-from workflow_scripts.results.target_table import _computed
+from workflow_scripts.results.target_table import _computed, target_systems
 from workflow_scripts.selection import systems
 from workflow_scripts.selection.systems import SYSTEMS, TIERS, SystemRow
 from workflow_scripts.statistics.contrasts import exploratory_contrasts
@@ -108,3 +109,51 @@ def test_a_new_baseline_is_in_tables_database_contrasts_and_advice(worst, tmp_pa
     mean = results.mean[results.mean["target"] == target]
     assert ("", worst) in [option.key for option in target_options(mean, results.experiments)]
     assert systems.title(worst) in [row.title for row in systems.usable("target")]
+
+
+def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
+    labels = np.array([0, 1, 1, 0])
+    right = Scores.of(np.eye(2, dtype=np.float32)[labels], labels)
+    beside = [f"{name} of e" for name in ("shrunk_top1", "joint_one", "joint_all")]
+    packs = {
+        "row": ["t"],
+        "merges": ["e", beside[0], "average_all"],
+        "trained": [*beside[1:], "few_shot", "few_shot_base"],
+    }
+    paths = {name: str(tmp_path / f"{name}.safetensors") for name in packs}
+    for name, stored in packs.items():
+        write_pack(paths[name], dict.fromkeys(stored, right))
+    write_matrix(pd.DataFrame(0.5, index=list("abt"), columns=list("abt")), tmp_path / "validation.csv")
+    sources = [{"locale": "b", "weight": 0.6}, {"locale": "a", "weight": 0.4}]
+    entries = [
+        {"experiment": "e", "sources": sources, "tier": "unlabelled", "selection_tier": "none", "shrunk_top1": True, "joint": True},
+        {"experiment": "average_all", "sources": sources, "tier": "none"},
+        {"experiment": "few_shot", "sources": sources[:1], "tier": "labelled validation", "trained": True},
+    ]  # fmt: skip
+    plan = {f"{e['experiment']}/t/0": {**e, "target": "t", "seed": 0} for e in entries}
+    inputs = {
+        "rows": [paths["row"]] * 3,
+        "validation_matrices": [tmp_path / "validation.csv"],
+        "trained": [paths["trained"]],
+    }
+    inputs |= {"merges": [paths["merges"]], "merges_validation": [paths["merges"]]}
+    told = {
+        "target": "t",
+        "locales": list("abt"),
+        "seeds": [0],
+        "pivot": "x",
+        "experiments": ["e"],
+        "baselines": ["average_all", "seed_soup_k2"],
+    }
+    found = [system for _, system in target_systems(inputs, told, plan, pd.DataFrame({"label": labels}))]
+    assert [s.name for s in found if not s.experiment] == [
+        "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "average_all", "few_shot", "few_shot_base"
+    ]  # fmt: skip
+    assert [s.name for s in found if s.experiment] == [
+        "merge", "source_mean", "best_source", "best_source_val", "top1", "ensemble_soft", "ensemble_weighted_soft",
+        "ensemble_majority", "ensemble_weighted_majority", "ensemble_logits", "shrunk_top1", "joint_one", "joint_all",
+    ]  # fmt: skip
+    tiers = {s.name: s.tier for s in found}
+    assert tiers["merge"] == "unlabelled" and tiers["top1"] == tiers["joint_all"] == "none"
+    assert tiers["best_source"] == "oracle" and tiers["few_shot_base"] == "labelled validation"
+    assert next(s for s in found if s.name == "top1").facts["model"] == "b"

@@ -24,7 +24,7 @@ class Results:
     Attributes
     ----------
     systems : DataFrame
-        One row per target, system, experiment and seed (``seed == "mean"``: over seeds); see `evaluation.systems`.
+        One row per target, system, experiment and seed (``seed == "mean"``: over seeds); see `target_table`.
     plan : dict
         The plan's entries of experiments.
     experiments : dict of str to dict
