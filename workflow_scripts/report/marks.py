@@ -8,76 +8,56 @@ from typing import Union
 Text = Union[str, "Mark", tuple["Text", ...]]  # a plain string is text, never markup
 
 
+@dataclass(frozen=True)
 class Mark:
     """A piece of text that is more than its letters."""
 
     text: str
 
 
-@dataclass(frozen=True)
 class Strong(Mark):
     """What the eye should find first."""
 
-    text: str
 
-
-@dataclass(frozen=True)
 class Emphasis(Mark):
     """A word that is explained here, or stressed."""
 
-    text: str
 
-
-@dataclass(frozen=True)
 class Code(Mark):
     """A name as it stands in files and in the config."""
-
-    text: str
 
 
 @dataclass(frozen=True)
 class Link(Mark):
     """A link to a file beside the report, or to a place in it (``#…``)."""
 
-    text: str
     address: str
 
 
-@dataclass(frozen=True)
 class Verdict(Mark):
     """A verdict or an advice, shown with a sign and a colour where there are colours."""
-
-    text: str
 
 
 @dataclass(frozen=True)
 class Sentence(Mark):
     """A sentence of a target's data, with its language."""
 
-    text: str
     locale: str
     script: str
 
 
-@dataclass(frozen=True)
 class Tag(Mark):
     """A label beside a sentence."""
 
-    text: str
 
-
-@dataclass(frozen=True)
 class Remark(Mark):
     """A remark of small print on a line of its own."""
-
-    text: str
 
 
 @dataclass(frozen=True)
 class Whiskers(Mark):
     """A drawing of a share with its interval on a scale from 0 to 1."""
 
-    text: str
     value: float
     low: float
     high: float
