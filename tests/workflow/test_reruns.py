@@ -116,7 +116,7 @@ COMMENTED = (
     "models/training.py",
     "models/predict.py",
     "study/config.py",
-    "merge_models.py",
+    "jobs/merge_models.py",
 )
 
 EVENTS = {
