@@ -6,57 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
 from safetensors.torch import load_file, save_file
 
 from workflow_scripts.checkpoints.architecture import check_labels, labels_of, load_config
+from workflow_scripts.checkpoints.cards import render_card
 from workflow_scripts.checkpoints.files import locate
 from workflow_scripts.checkpoints.merge import merge_checkpoints
 from workflow_scripts.core.atomic import write_text
-from workflow_scripts.core.lookup import versions
 from workflow_scripts.core.messages import warn
 from workflow_scripts.merging.method import Step
 from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.merging.streaming import TensorFile
 from workflow_scripts.merging.workflow_merge import OWN_HEAD, SAME_START, head_cosines
 from workflow_scripts.models.checkpoints import TaskVector, save_task_vector, skeleton, verify_base
-
-CARD = """\
----
-library_name: transformers
-pipeline_tag: text-classification
-tags: [xlmerge]
----
-# {{ name }}
-
-{{ what }}
-
-| | |
-|:--|:--|
-{% for key, value in facts.items() %}
-| {{ key }} | {{ value }} |
-{% endfor %}
-
-{% if sources %}
-| source | weight | similarity | digest |
-|:--|--:|--:|:--|
-{% for s in sources %}
-| {{ s.locale }} | {{ "%.4f" | format(s.weight) }} | {{ "%.4f" | format(s.similarity) }} | {{ s.digest }} |
-{% endfor %}
-
-{% endif %}
-Scores on test data:
-
-| {{ scores[0] | join(" | ") }} |
-|{% for _ in scores[0] %}:--|{% endfor %}
-
-{% for row in scores %}
-| {{ row.values() | join(" | ") }} |
-{% endfor %}
-
-Made by xlmerge's run `{{ run }}` from `{{ base }}` (θ₀ {{ base_digest }}) with {{ versions }}.
-"""
 
 
 def import_model(inputs: Mapping[str, Any], settings: Mapping[str, Any], out: str | Path) -> tuple[str, dict[str, Any]]:
@@ -136,10 +99,7 @@ def export(vector: Path, base: str | Path, out: str | Path, card: Mapping[str, A
         θ₀'s folder.
     out : path
     card : mapping
-        What the model card says: ``name``, ``what``, ``facts``, ``sources``, ``scores`` (rows with the same keys),
-        ``run``, ``base``, ``base_digest``.
+        What the model card says; see `cards`.
     """
     merge_checkpoints([vector], base, out, [Step("average", {}, (1.0,))], names=["model"])
-    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False)
-    software = ", ".join(f"{name} {version}" for name, version in versions().items())
-    write_text(Path(out) / "README.md", environment.from_string(CARD).render(**card, versions=software))
+    write_text(Path(out) / "README.md", render_card(card))

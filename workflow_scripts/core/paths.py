@@ -1,11 +1,8 @@
 """Every path of a run, built in this one place and never parsed back."""
 
-import itertools
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -80,18 +77,6 @@ def run_paths(run: str) -> Paths:
     """Return the templates of run `run`, all below ``results/{run}/``."""
     root = f"results/{run}"
     return Paths(**{f.name: f"{root}/{f.default}".rstrip("/") for f in fields(Paths)})
-
-
-def by_wildcards(files: Sequence[str], *values: Iterable[Any]) -> dict[Any, str]:
-    """Return an input's files, expanded over the values of some wildcards, by these: by tuples, of one by itself.
-
-    Examples
-    --------
-    >>> by_wildcards(["de-0", "de-1", "fr-0", "fr-1"], ["de", "fr"], [0, 1])["fr", 0]
-    'fr-0'
-    """
-    keys = values[0] if len(values) == 1 else itertools.product(*values)
-    return dict(zip(keys, files, strict=True))
 
 
 def user_cache() -> Path:

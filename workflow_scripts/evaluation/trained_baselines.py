@@ -9,6 +9,7 @@ from typing import Any
 from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import derive_seed, read_digest
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.lookup import Entry
 from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import Scores
@@ -92,12 +93,12 @@ class TrainedBaselines:
 
     def _model(self, key: str, training: Training) -> str | None:
         """Return the input that belongs to the model that a training starts from."""
-        places = dict(zip(map(tuple, self.settings["models"]), self.inputs[key], strict=True))
+        places = by_wildcards(self.inputs[key], map(tuple, self.settings["models"]))
         return training["start"] and places[tuple(training["start"])]
 
     def _data(self, key: str, training: Training) -> dict[str, list[str]]:
         """Return the inputs with a training's data, by what they are for."""
-        places = dict(zip(map(tuple, self.settings["tables"]), self.inputs[key], strict=True))
+        places = by_wildcards(self.inputs[key], map(tuple, self.settings["tables"]))
         uses = {"train": training["split"]} | ({"validation": "validation"} if training["split"] == "train" else {})
         return {use: [places[locale, split] for locale in training["locales"]] for use, split in uses.items()}
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import write_table
-from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.findings.claims.ledger import check_claims
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.findings.predictor.evidence import read_evidence

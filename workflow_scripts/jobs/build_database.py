@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.job import run_job
 from workflow_scripts.results import tables
 from workflow_scripts.results.database import build_database
@@ -17,7 +18,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Write the database."""
     results = read_results(inputs, settings)
     models, merges = (list(map(tuple, settings[key])) for key in ("models", "merges"))
-    digests = dict(zip(models, map(read_digest, inputs["model_digests"]), strict=True))
+    digests = {model: read_digest(path) for model, path in by_wildcards(inputs["model_digests"], models).items()}
     build_database(
         outputs["database"],
         results,
@@ -25,8 +26,8 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         pd.read_csv(inputs["cells"]),
         {**settings["database"], "digests": digests},
         {path: _read(path) for path in inputs["sidecars"]},
-        dict(zip(models, map(_read, inputs["trainings"]), strict=True)),
-        dict(zip(merges, map(_read, inputs["facts"]), strict=True)),
+        {model: _read(path) for model, path in by_wildcards(inputs["trainings"], models).items()},
+        {merge: _read(path) for merge, path in by_wildcards(inputs["facts"], merges).items()},
     )
 
 

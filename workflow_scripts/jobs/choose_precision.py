@@ -6,6 +6,7 @@ import torch
 
 from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.inputs import stated
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.messages import say
 from workflow_scripts.evaluation.agreement import candidates, count_agreement, decide
@@ -18,12 +19,11 @@ SPLIT = "validation"
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
     """Write the decision."""
-    files = zip(settings["locales"], inputs["tables"], inputs["table_digests"], strict=True)
-    cells = [(Target(locale, {SPLIT: table}, {SPLIT: digest}), SPLIT) for locale, table, digest in files]
+    tables = zip(settings["locales"], stated(inputs, "table"), strict=True)
+    cells = [(Target(locale, {SPLIT: t.path}, {SPLIT: t.digest_file}), SPLIT) for locale, t in tables]
     scorer = Scorer(inputs, cells, settings["scoring"], threads)
     base, wanted = read_digest(inputs["base_digest"]), settings["scoring"]["evaluation"]["precision"]
-    pairs = zip(inputs["models"], inputs["model_digests"], strict=True)
-    models = (load_task_vector(model, base, digest) for model, digest in pairs)
+    models = (load_task_vector(model.path, base, model.digest_file) for model in stated(inputs, "model"))
     made = decide(wanted, count_agreement(scorer, models, candidates(wanted)))
     write_json(outputs["decision"], made)
     say(f"forward passes in {made['mode']}")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import accuracy_matrix, write_matrix, write_table
-from workflow_scripts.core.paths import by_wildcards
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:

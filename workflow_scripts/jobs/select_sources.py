@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.selection.baselines import baseline_entries
 from workflow_scripts.selection.plan import build_plan, entry_key
 from workflow_scripts.selection.systems import FEW_SHOT

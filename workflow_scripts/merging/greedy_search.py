@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from workflow_scripts.core.digests import read_digest
+from workflow_scripts.core.inputs import by_wildcards, stated
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.evaluation.cells import Target, decided_scoring, made_decision
 from workflow_scripts.evaluation.scoring import Scorer
@@ -40,9 +41,11 @@ class GreedySearch:
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any], threads: int) -> None:
         self.base = read_digest(inputs["base_digest"])
-        self.models = dict(zip(settings["locales"], map(Path, inputs["models"]), strict=True))
-        for path, digest_file in zip(inputs["models"], inputs["model_digests"], strict=True):
-            verify_task_vector(path, digest_file, self.base)
+        self.models = {
+            locale: Path(path) for locale, path in by_wildcards(inputs["models"], settings["locales"]).items()
+        }
+        for model in stated(inputs, "model"):
+            verify_task_vector(model.path, model.digest_file, self.base)
         self.settings, self.target = settings, settings["target"]
         self.zero_shot = read_matrix(inputs["matrix"])[self.target].to_dict()
         cell = Target(self.target, {SPLIT: inputs["table"]}, {SPLIT: inputs["table_digest"]})

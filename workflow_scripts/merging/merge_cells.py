@@ -12,6 +12,7 @@ from typing import Any
 from workflow_scripts.core.atomic import read_json, write_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import derive_seed, digest_of, read_digest
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.lookup import Entry
 from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import SPLITS, Packs
@@ -76,7 +77,7 @@ class Identities:
 
     def of_sources(self, key: str, entry: Slice) -> list[str]:
         """Return a merge's part of the inputs that belong to sources."""
-        places = dict(zip(map(tuple, self.settings["models"]), self.inputs[key], strict=True))
+        places = by_wildcards(self.inputs[key], map(tuple, self.settings["models"]))
         return [places[tuple(model)] for model in entry["models"]]
 
     def top1(self, key: str, entry: Slice) -> str:
@@ -87,7 +88,7 @@ class Identities:
         """Return source → the files with what was measured on it."""
         if "measurements" not in entry:
             return {}
-        places = dict(zip(map(tuple, self.settings["measurements"]), self.inputs[key], strict=True))
+        places = by_wildcards(self.inputs[key], map(tuple, self.settings["measurements"]))
         return {source: [places[tuple(k)] for k in keys] for source, keys in entry["measurements"].items()}
 
 
@@ -147,6 +148,12 @@ class MergeJob:
         }
         facts = {name: {"identity": i, **self._facts(i).get(read_json)} for name, i in self.identities.items()}
         return packs, facts
+
+    def digests(self, name: str) -> dict[str, str]:
+        """Return the digests of a merge's sources."""
+        entry = self.settings["merges"][name]
+        files = self.made_of.of_sources("model_digests", entry)
+        return {source: read_digest(file) for source, file in zip(entry["sources"], files, strict=True)}
 
     def _make(self, identity: str, name: str, scorer: Any, watch: Stopwatch) -> None:
         from workflow_scripts.models.checkpoints import load_task_vector

@@ -13,6 +13,7 @@ import numpy as np
 
 from workflow_scripts.core.digests import verify_file
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.inputs import stated
 from workflow_scripts.core.messages import warn
 from workflow_scripts.merging.engine import Source, merge_files, summarise
 from workflow_scripts.merging.pieces import Layout, gram
@@ -96,8 +97,7 @@ def merge_models(
         weighted mean, and ``head_cosines`` says how much the heads have in common.
     """
     own_heads = [
-        verify_task_vector(path, digest_file, base).get(OWN_HEAD)
-        for path, digest_file in zip(inputs["models"], inputs["model_digests"], strict=True)
+        verify_task_vector(model.path, model.digest_file, base).get(OWN_HEAD) for model in stated(inputs, "model")
     ]
     sources = sources_of(inputs, entry)
     layout = Layout.of(skeleton(inputs["base"]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.core.inputs import by_wildcards, stated
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.data.examples import read_examples
@@ -146,15 +147,12 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     """Read a run from a job's inputs; see rule `write_report` for their names and order."""
     results = read_results(inputs, settings)
     locales, seeds = results.settings["locales"], results.settings["seeds"]
-    files = zip(locales, inputs["tables"], inputs["table_digests"], strict=True)
-    examples = {locale: read_examples(path, digest) for locale, path, digest in files}
-    keys = [(locale, seed) for locale in locales for seed in seeds]
-    rows = dict(zip(keys, inputs["rows"], strict=True))
-    merged = [(target, seed) for target in results.targets for seed in seeds]
-    merges = dict(zip(merged, inputs["merges"], strict=True))
-    measured = [(measure, seed) for measure in settings["measures"] for seed in seeds]
-    similarities = {key: read_matrix(path) for key, path in zip(measured, inputs["similarities"], strict=True)}
-    transfer = {seed: read_matrix(path) for seed, path in zip(seeds, inputs["seed_matrices"], strict=True)}
+    examples = {locale: read_examples(*table) for locale, table in zip(locales, stated(inputs, "table"), strict=True)}
+    rows = by_wildcards(inputs["rows"], locales, seeds)
+    merges = by_wildcards(inputs["merges"], results.targets, seeds)
+    measured = by_wildcards(inputs["similarities"], settings["measures"], seeds)
+    similarities = {key: read_matrix(path) for key, path in measured.items()}
+    transfer = {seed: read_matrix(path) for seed, path in by_wildcards(inputs["seed_matrices"], seeds).items()}
     return RunData(
         results=results,
         details=tables.merge_details(results),

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.results.computations import COMPUTATIONS, Members, Reached, TargetData, of_scores
 from workflow_scripts.selection.plan import entry_key

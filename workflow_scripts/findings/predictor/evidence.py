@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.core.digests import derive_seed
+from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
-from workflow_scripts.core.paths import by_wildcards
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.findings.predictor.features import OMITTED, Knowledge, feature_table
