@@ -30,9 +30,11 @@ rule analyse:
     conda:
         ENVIRONMENT
     params:
-        settings=N.report(
-            tiers=N.tiers(),
-            targets=[[target, N.experiments_of(target)] for target in TARGETS],
+        settings=stable(
+            N.report(
+                tiers=N.tiers(),
+                targets=[[target, N.experiments_of(target)] for target in TARGETS],
+            )
         ),
         code=fingerprint("jobs.analyse"),
         claims=data_fingerprint("findings/claims/claims.yaml"),

@@ -48,7 +48,7 @@ rule write_report:
     conda:
         ENVIRONMENT
     params:
-        settings=N.report(measures=list(S.measures)),
+        settings=stable(N.report(measures=list(S.measures))),
         code=fingerprint("jobs.write_report"),
         template=data_fingerprint(*(f"report/templates/{name}" for name in TEMPLATES)),
     script:
@@ -74,7 +74,7 @@ rule figures:
     conda:
         ENVIRONMENT
     params:
-        settings=N.report(),
+        settings=stable(N.report()),
         code=fingerprint("jobs.draw_figures", *(f"report.figures.{f}" for f in FIGURES)),
     script:
         f"{SCRIPTS}/jobs/draw_figures.py"
@@ -96,7 +96,7 @@ rule database:
     conda:
         ENVIRONMENT
     params:
-        settings=N.report(**N.database()),
+        settings=stable(N.report(**N.database())),
         code=fingerprint("jobs.build_database"),
     script:
         f"{SCRIPTS}/jobs/build_database.py"
@@ -116,7 +116,7 @@ rule reference_comparison:
     conda:
         ENVIRONMENT
     params:
-        settings=N.report(reference=REFERENCE),
+        settings=stable(N.report(reference=REFERENCE)),
         code=fingerprint("jobs.compare_with_reference"),
         reference=stable(read_reference(REFERENCE) if REFERENCE else {}),
     script:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
 from workflow_scripts.findings.claims import merging_pays
-from workflow_scripts.findings.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, ledger_rows, read_claims
+from workflow_scripts.findings.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, read_claims
 from workflow_scripts.findings.claims.outcomes import correlation, spearman
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.statistics.differences import Differences
@@ -324,7 +324,7 @@ def test_the_ledger_corrects_all_claims_together_and_names_what_is_missing(tmp_p
     assert "include_target: true" in ledger.loc["target_included_never_wins", "detail"]
     tested = ledger[ledger["verdict"] != NOT_TESTED]
     assert tested["detail"].str.contains("corrected").all() and not ledger["detail"].str.contains("one seed").any()
-    assert len(ledger_rows(ledger.reset_index())) == 14
+    assert len(ledger) == 14
 
 
 def test_one_seed_decides_nothing(tmp_path):

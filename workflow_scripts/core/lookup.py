@@ -8,7 +8,6 @@ kept of the entries that its results are made of.
 
 import contextlib
 import importlib.metadata
-import json
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from workflow_scripts.core.atomic import atomic_path, link_or_copy, remove, write_json
+from workflow_scripts.core.atomic import atomic_path, link_or_copy, read_json, remove, write_json
 from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import digest_of, verify_file
 from workflow_scripts.core.errors import XlmergeError
@@ -82,7 +81,7 @@ class Entry:
         """Return what `read` makes of the content, which is known to be there."""
         content = read(self.path)
         if record := _record.get():
-            record.used[self.key] = dict(json.loads(self._note.read_text(encoding="utf-8")))
+            record.used[self.key] = dict(read_json(self._note))
         return content
 
     @contextlib.contextmanager

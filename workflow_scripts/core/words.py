@@ -83,7 +83,7 @@ def plural(count: int, noun: str) -> str:
 def duration(seconds: float) -> str:
     """Return a duration as ``45 s``, ``3 min``, ``2.5 h`` or ``3.1 days``; ``–`` for one without an end."""
     if seconds == inf:
-        return "–"
+        return UNKNOWN
     if seconds < 60:
         return f"{seconds:.0f} s"
     hours = seconds / 3600

@@ -1,11 +1,10 @@
 """The run's results as one SQLite file."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.digests import read_digest
 from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.job import run_job
@@ -25,14 +24,10 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
         tables.merge_details(results),
         pd.read_csv(inputs["cells"]),
         {**settings["database"], "digests": digests},
-        {path: _read(path) for path in inputs["sidecars"]},
-        {model: _read(path) for model, path in by_wildcards(inputs["trainings"], models).items()},
-        {merge: _read(path) for merge, path in by_wildcards(inputs["facts"], merges).items()},
+        {path: read_json(path) for path in inputs["sidecars"]},
+        {model: read_json(path) for model, path in by_wildcards(inputs["trainings"], models).items()},
+        {merge: read_json(path) for merge, path in by_wildcards(inputs["facts"], merges).items()},
     )
-
-
-def _read(path: str) -> dict[str, Any]:
-    return dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 if "snakemake" in globals():

@@ -1,11 +1,10 @@
 """Every system on one target, from stored logits alone: accuracies, and correctness per item."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import write_table
 from workflow_scripts.data.examples import read_examples
@@ -15,7 +14,7 @@ from workflow_scripts.results.target_table import table_rows, target_systems
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write one row per system, experiment and seed, and the items behind it."""
-    plan = json.loads(Path(inputs["plan"]).read_text(encoding="utf-8"))
+    plan = read_json(inputs["plan"])
     examples = read_examples(inputs["table"], inputs["table_digest"])
     systems = list(target_systems(inputs, settings, plan, examples))
     clusters = examples["cluster"].to_numpy()

@@ -1,10 +1,9 @@
 """Deletes what the cache holds and no present result is made of, and what killed jobs left behind."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.atomic import remove
+from workflow_scripts.core.atomic import read_json, remove
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.locks import clear
 from workflow_scripts.core.lookup import SHAPED_BY
@@ -15,7 +14,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     """Keep the entries that the sidecars of the run's results name, and trainings that still go on somewhere."""
     cache = Path(settings["cache"])
     files = [*map(Path, settings["sidecars"]), *sorted(Path(settings["measurements"]).rglob("*.json"))]
-    sidecars = [json.loads(p.read_text(encoding="utf-8")) for p in files if p.exists()]
+    sidecars = [read_json(p) for p in files if p.exists()]
     used = {entry for sidecar in sidecars for entry in sidecar["cache_entries"]}
     running = {lock.stem for lock in sorted((cache / "locks").glob("*.lock")) if not clear(lock)}
     patterns = [*(f"{kind}/*/*" for kind in SHAPED_BY), "training/*"]

@@ -1,10 +1,8 @@
 """The one checkpoint: sources and weights of all merges."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.atomic import read_json, write_json
 from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.job import run_job
 from workflow_scripts.core.matrices import read_matrix
@@ -33,7 +31,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
 def _greedy(inputs: dict[str, Any], settings: dict[str, Any]) -> dict[tuple[str, int, bool], list[str]]:
     """Return (target, seed, IncTar?) → the sources that the greedy search took."""
     keys = [(target, seed, include) for target, seed, include in settings["greedy"]]
-    searches = [json.loads(Path(path).read_text(encoding="utf-8")) for path in inputs["greedy"]]
+    searches = map(read_json, inputs["greedy"])
     return {key: search["sources"] for key, search in zip(keys, searches, strict=True)}
 
 

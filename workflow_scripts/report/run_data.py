@@ -1,6 +1,5 @@
 """Everything that the report shows, read once from a finished run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.inputs import by_wildcards, stated
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
@@ -169,11 +169,6 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
         recommendations=_table(inputs["recommendations"]),
         predictor=read_json(inputs["predictor"]),
     )
-
-
-def read_json(path: str) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def _table(path: str) -> pd.DataFrame:

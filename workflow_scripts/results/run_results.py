@@ -1,15 +1,14 @@
 """All results of a run in one place, as the report's tables and figures read them."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.lookup import SHAPED_BY, release
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, SEED_SOUP, TIERS, system
@@ -133,7 +132,7 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
     """Read everything that the report needs from a job's inputs."""
     systems = pd.concat([pd.read_csv(p, keep_default_na=False, na_values=[""]) for p in inputs["evaluations"]])
     systems["experiment"] = systems["experiment"].fillna("")
-    plan = json.loads(Path(inputs["plan"]).read_text(encoding="utf-8"))
+    plan = read_json(inputs["plan"])
     return Results(
         systems=systems.reset_index(drop=True),
         plan={k: e for k, e in plan.items() if not e.get("baseline")},

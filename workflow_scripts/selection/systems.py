@@ -1,8 +1,7 @@
 """The one table of systems: everything that is scored on a target, what it is called, what it needs, how it is made.
 
 A new baseline is a row here and its computation: of logits in `results.computations`, of a merge in
-`selection.baselines`, of a training in `selection.trainings`. All that tells of
-systems reads this.
+`selection.baselines`, of a training in `selection.trainings`. All that tells of systems reads this.
 """
 
 from collections.abc import Mapping
@@ -11,10 +10,8 @@ from typing import Any, Literal
 
 TIERS = ("none", "unlabelled", "labelled validation", "labelled training")  # supervision, least first
 ORACLE = "oracle"  # chosen on the test data: no supervision buys it
-OF_MERGE, OF_SELECTION = (
-    "tier",
-    "selection_tier",
-)  # the supervision is the merge's, its selection's: keys of plan entries
+OF_MERGE = "tier"  # the supervision is that of the merge, by this key of its plan entry
+OF_SELECTION = "selection_tier"  # of the merge's selection, likewise
 
 Scope = Literal["target", "experiment"]
 Made = Literal["logits", "merge", "training"]

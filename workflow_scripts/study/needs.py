@@ -234,8 +234,8 @@ class Needs:
             "experiments": self.experiments_of(wildcards.target),
         }
 
-    def report(self, **more: Any) -> str:
-        """Return, as a param, what all that analyses or tells a finished run is told, and `more`."""
+    def report(self, **more: Any) -> dict[str, Any]:
+        """Return what all that analyses or tells a finished run is told, and `more`."""
         study = self.study
         described = self.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"})
         settings = {
@@ -248,7 +248,7 @@ class Needs:
                 "measures": {name: measure for name, (measure, _) in study.measures.items()},
             },
         }
-        return stable(settings | more)
+        return settings | more
 
     def database(self) -> dict[str, Any]:
         """Return what the database is told besides."""

@@ -1,13 +1,13 @@
 """One line per finished stage, with its key number, through Snakemake's own log: it stands above the progress bars."""
 
 import csv
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from workflow_scripts.core.atomic import read_json
 from workflow_scripts.study.study import Study
 
 Sentences = Mapping[str, Callable[[int], str]]
@@ -88,7 +88,7 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
 
 def training(files: Sequence[str]) -> str:
     """Return the mean validation accuracy of the models that are there, and were trained rather than brought along."""
-    histories = [json.loads(p.read_text(encoding="utf-8")) for p in map(Path, files) if p.exists()]
+    histories = [read_json(p) for p in map(Path, files) if p.exists()]
     accuracies = [h["best_validation_accuracy"] for h in histories if "best_validation_accuracy" in h]
     return f"mean validation accuracy {_percent(accuracies)}"
 
@@ -103,14 +103,14 @@ def transfer(file: str) -> str:
 
 def selection(file: str) -> str:
     """Return how many merges are planned."""
-    plan = json.loads(Path(file).read_text(encoding="utf-8")).values()
+    plan = read_json(file).values()
     merges = [entry for entry in plan if not entry.get("baseline")]
     return f"{len(merges)} merges planned for {len({entry['target'] for entry in merges})} targets"
 
 
 def baselines(files: Sequence[str]) -> str:
     """Return how many models the targets' trained baselines are."""
-    return f"{sum(json.loads(p.read_text(encoding='utf-8'))['models'] for p in map(Path, files) if p.exists())} models"
+    return f"{sum(read_json(p)['models'] for p in map(Path, files) if p.exists())} models"
 
 
 def evaluation(files: Sequence[str]) -> str:

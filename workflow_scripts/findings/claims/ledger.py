@@ -54,11 +54,3 @@ def _said(claim: Mapping[str, str], outcome: Outcome | None, p: float, one_seed:
         **{k: getattr(outcome, k) for k in ("effect", "low", "high", "n", "unit")},
         "detail": detail,
     }
-
-
-def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, str]]:
-    """Return the ledger as the report shows it."""
-    return [
-        {"claim": row["statement"], "verdict": f"**{row['verdict']}**", "what the run says": row["detail"]}
-        for row in ledger.to_dict("records")
-    ]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student
 from scipy.stats import tukey_hsd
 
-from workflow_scripts.findings.claims.outcomes import Outcome, correlation, mean_over_targets, points, values
+from workflow_scripts.findings.claims.outcomes import Outcome, correlation, effect_in_points, mean_over_targets, values
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.selection.systems import MERGE, SELF
 from workflow_scripts.statistics.one_target import compare_on_target
@@ -51,7 +51,7 @@ def families_alike(run: PairedRun) -> Outcome | None:
     effect, low, high = (float(part[first, second]) for part in (tukey.statistic, interval.low, interval.high))
     differ, alike = float(np.nanmin(tukey.pvalue)), _equivalence(list(groups.values()), ALIKE)
     says = CONTRADICTED if differ <= LEVEL or differ < alike else SUPPORTED
-    detail = f"{names[first]} − {names[second]}, the two that differ most: {points(effect, low, high)}"
+    detail = f"{names[first]} − {names[second]}, the two that differ most: {effect_in_points(effect, low, high)}"
     p = differ if says == CONTRADICTED else alike
     return Outcome(effect, low, high, p, n, "targets", says, True, f"{detail}, {len(names)} genera of {n} targets")
 

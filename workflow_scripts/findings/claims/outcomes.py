@@ -65,7 +65,7 @@ def excludes_zero(effect: float, intervals: Sequence[Interval]) -> bool:
     return any_known and effect != 0 and clear_of_zero(effect, intervals)
 
 
-def points(effect: float, low: float, high: float) -> str:
+def effect_in_points(effect: float, low: float, high: float) -> str:
     """Return a difference of accuracies in points with its interval."""
     text = f"{100 * effect:+.1f} points"
     return text if np.isnan(low) else f"{text} {bracketed(low, high)}"
@@ -80,6 +80,7 @@ def mean_over_targets(differences: Mapping[str, Differences], sense: int, what: 
     """Return the mean over targets of a difference, which the claim expects to have the sign `sense`."""
     estimate = compare_across(differences, ["" for _ in differences])[0][0]
     over_seeds = seed_interval(values(differences)[1].mean(1))
+    shown = effect_in_points(estimate.effect, estimate.low, estimate.high)
     few = "; too few targets to tell" if smallest_p(len(differences)) > LEVEL else ""
     return Outcome(
         effect=estimate.effect,
@@ -90,7 +91,7 @@ def mean_over_targets(differences: Mapping[str, Differences], sense: int, what: 
         unit="targets",
         speaks=speaks(estimate.effect, sense),
         decisive=excludes_zero(estimate.effect, [(estimate.low, estimate.high), over_seeds]),
-        detail=f"{what}: {points(estimate.effect, estimate.low, estimate.high)} over {count(differences)}{few}",
+        detail=f"{what}: {shown} over {count(differences)}{few}",
     )
 
 
