@@ -39,7 +39,7 @@ def compare(run: Path) -> dict[str, dict[str, float]]:
     base = read_digest(inputs["base_digest"])
     cells = [(target(run, p.name), "test") for p in sorted((run / "data").iterdir())]
     with tempfile.TemporaryDirectory() as cache:
-        scoring = {"evaluation": EVALUATION, "cache": cache}
+        scoring = {"evaluation": EVALUATION, "code": "benchmark", "cache": cache}
         scorer = Scorer(inputs, cells, scoring, torch.get_num_threads())
     names = ("float16", "bfloat16", "rows", *FORMATS)
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
