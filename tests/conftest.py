@@ -24,7 +24,8 @@ Done = subprocess.CompletedProcess[str]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start one preloaded process for all of pytest's workers, where there can be one."""
+    """Give each of pytest's workers one thread, and all of them one preloaded process, where there can be one."""
+    os.environ.update(preloaded.ONE_THREAD)  # before anything loads torch
     if sys.platform == "linux" and not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="xlmerge-")
         os.environ[preloaded.ADDRESS] = f"{folder.name}/socket"

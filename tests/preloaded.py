@@ -38,18 +38,18 @@ LIBRARIES = (
 )  # fmt: skip
 ADDRESS = "XLMERGE_PRELOADED"  # the variable that says where to ask
 MAX_BYTES = 100_000
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def start(address: str) -> "subprocess.Popen[bytes]":
     """Start the process; it loads the libraries when it is first asked, and ends when its standard input is closed."""
     from workflow_scripts.core.environment import DEFAULTS
 
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
         listener.listen(64)
         command = [sys.executable, __file__, str(listener.fileno())]
-        variables = {**os.environ, **DEFAULTS, **one_thread}
+        variables = {**os.environ, **DEFAULTS, **ONE_THREAD}
         return subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
 
 

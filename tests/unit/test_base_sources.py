@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from tests.conftest import ROOT, preset, snakemake, succeeded
+from tests.conftest import ROOT
 from tests.unit.architectures import ENCODERS, WORDS, write_encoder
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models.base import build_base
@@ -70,52 +70,47 @@ def hub_cache(home: Path, name: str, encoder: Path) -> None:
     (folder / "refs" / "main").write_text(COMMIT)
 
 
+ON_SUCH_A_MACHINE = """
+import json, sys
+from pathlib import Path
+from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.jobs.build_base import main
+
+def build(name, folder):
+    settings = {"base": {"name": name, "revision": None, "head_seed": 0}, "labels": ["x", "y"]}
+    return main({}, {"model": f"{folder}/model", "digest": f"{folder}/base.digest"}, settings, 1)
+
+print(json.dumps(build("somebody/tiny-xlm-r", "there")))
+try:
+    build("somebody/absent", "absent")
+except XlmergeError as error:
+    print(error)
+"""
+
+
 @pytest.fixture(scope="module")
-def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a machine without a network whose hub cache holds one encoder."""
+def without_a_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the base's job made and said on a machine without a network whose hub cache holds one encoder."""
     folder = tmp_path_factory.mktemp("hub")
     hub_cache(folder / "home", "somebody/tiny-xlm-r", write_encoder("xlm-roberta", folder / "encoder"))
-    return {"HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
-
-
-def build(name: str, out: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from workflow_scripts.models.base import build_base; "
-    code += "print('commit', build_base(sys.argv[1], None, ['x', 'y'], 0, sys.argv[2]))"
-    return subprocess.run(
-        [sys.executable, "-c", code, name, str(out)],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    away = {"HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_SUCH_A_MACHINE],
+        cwd=folder, env={**os.environ, **away}, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder / "said").write_text(done.stdout, encoding="utf-8")
+    return folder
 
 
-def test_a_hub_id_comes_from_the_cache_when_there_is_no_network(offline, tmp_path):
-    done = build("somebody/tiny-xlm-r", tmp_path / "base", offline)
-    assert f"commit {COMMIT}" in done.stdout, done.stderr
-    encoder = Path(offline["HF_HOME"]) / "hub/models--somebody--tiny-xlm-r/snapshots" / COMMIT
-    build_base(str(encoder), None, ["x", "y"], 0, tmp_path / "same")
-    assert base_digest(tmp_path / "base") == base_digest(tmp_path / "same")
+def test_a_hub_id_comes_from_the_cache_and_its_commit_is_recorded(without_a_network, tmp_path):
+    first, *_ = (without_a_network / "said").read_text(encoding="utf-8").splitlines()
+    assert json.loads(first) == {"commit": COMMIT}
+    build_base(str(without_a_network / "encoder"), None, ["x", "y"], 0, tmp_path / "same")
+    assert base_digest(without_a_network / "there/model") == base_digest(tmp_path / "same")
 
 
-def test_a_run_says_what_to_do_when_a_hub_id_cannot_be_fetched(offline, tmp_path):
-    done = snakemake(
-        tmp_path,
-        preset("tiny", base="somebody/absent"),
-        "results/tiny/base/base.digest",
-        environment=offline,
-        true=True,
-    )
-    assert done.returncode == 1 and not (tmp_path / "results/tiny/base/model").exists()
-    text = " ".join(done.stdout.split())
-    assert "'somebody/absent' cannot be loaded" in text and "hf download somebody/absent" in text
-
-
-def test_the_sidecar_names_the_commit_of_a_hub_id(offline, tmp_path):
-    succeeded(
-        snakemake(
-            tmp_path,
-            preset("tiny", base="somebody/tiny-xlm-r"),
-            "results/tiny/base/base.digest",
-            environment=offline,
-            true=True,
-        )
-    )
-    assert json.loads((tmp_path / "results/tiny/base/base.json").read_text())["commit"] == COMMIT
+def test_an_encoder_that_cannot_be_fetched_is_named_with_the_remedy(without_a_network):
+    said = " ".join((without_a_network / "said").read_text(encoding="utf-8").split())
+    assert "'somebody/absent' cannot be loaded" in said and "hf download somebody/absent" in said
+    assert not (without_a_network / "absent/model").exists()
