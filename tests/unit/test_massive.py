@@ -157,7 +157,9 @@ def test_a_locale_that_was_not_fetched_is_named(archive: Path, tmp_path: Path) -
         make_examples(fetched(str(tmp_path / "data")), "fr-FR", "test", list(LABELS), [])
 
 
-def test_the_archive_is_downloaded_once(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_archive_is_downloaded_once_and_again_if_it_is_damaged(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("XLMERGE_CACHE", str(tmp_path / "cache"))
     served = tmp_path / "served" / "amazon-massive-dataset-1.1.tar.gz"
     served.parent.mkdir()
@@ -168,9 +170,29 @@ def test_the_archive_is_downloaded_once(archive: Path, tmp_path: Path, monkeypat
     )
     first = fetch(Settings(), list(LABELS), tmp_path / "a")
     assert first["origin"] == str(tmp_path / "cache" / served.name)
+    in_cache = Path(first["origin"])
+    whole = in_cache.read_bytes()
+    in_cache.write_bytes(whole[:-20] + bytes(20))
+    fetch(Settings(), list(LABELS), tmp_path / "again")
+    assert in_cache.read_bytes() == whole and "made again" in capfd.readouterr().err
     served.unlink()
     fetch(Settings(), list(LABELS), tmp_path / "b")
     assert files(tmp_path / "a") == files(tmp_path / "b") and len(files(tmp_path / "a")) == 3 * len(FEW)
+
+
+def test_an_archive_that_was_put_into_the_cache_by_hand_is_taken_if_it_is_whole(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XLMERGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("workflow_scripts.data.providers.massive.archive.URL", "file:///no/{release}.tar.gz")
+    place = tmp_path / "cache" / "1.1.tar.gz"
+    place.parent.mkdir()
+    content = archive.read_bytes()
+    place.write_bytes(content[:-6] + b"x" + content[-5:])
+    with pytest.raises(XlmergeError, match=r"1\.1\.tar\.gz is no complete archive"):
+        fetch(Settings(), list(LABELS), tmp_path / "a")
+    place.write_bytes(content)
+    assert fetch(Settings(), list(LABELS), tmp_path / "a")["rows"]
 
 
 def test_without_a_network_the_error_says_where_to_put_the_archive(
@@ -185,7 +207,7 @@ def test_without_a_network_the_error_says_where_to_put_the_archive(
         XlmergeError, match=r"cannot be downloaded.*put it at .*cache/amazon-massive-dataset-1\.0\.tar\.gz"
     ):
         fetch(Settings(release="1.0"), list(LABELS), tmp_path / "d")
-    assert not list((tmp_path / "cache").glob("*")), "half a file was left behind"
+    assert not list((tmp_path / "cache").glob("[!.]*")), "half a file was left behind"
 
 
 # --- the hub

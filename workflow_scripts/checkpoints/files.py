@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.checkpoints.architecture import Architecture
+from workflow_scripts.core.downloads import drop_damaged
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.streaming import NUMPY, Stored, TensorFile
 
@@ -249,7 +250,8 @@ def _fetch(name: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return snapshot_download(name, allow_patterns=WANTED)
+        snapshot = snapshot_download(name, allow_patterns=WANTED)
+        return snapshot_download(name, allow_patterns=WANTED) if drop_damaged(snapshot) else snapshot
     except RepositoryNotFoundError:
         raise XlmergeError(
             f"{name} is neither a local folder or file nor a model on the hub that you may read"

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.digests import derive_seed
+from workflow_scripts.core.downloads import drop_damaged, shared
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
 
@@ -45,30 +46,29 @@ def build_base(name: str, revision: str | None, labels: list[str], head_seed: in
         If the encoder cannot be found or its weights do not match its architecture.
     """
     source = encoder_folder(name)
+    if not Path(source).is_dir() and (snapshot := _snapshot(source, revision)):
+        drop_damaged(snapshot)
     model = _load(source, revision, labels, derive_seed("head", head_seed))
     tokenizer = _tokenizer(source, revision)
     tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
     with atomic_path(folder) as temporary:
         model.save_pretrained(temporary, max_shard_size="1TB")  # one file: it is read tensor by tensor
         tokenizer.save_pretrained(temporary)
-    return None if Path(source).is_dir() else _commit(source, revision)
+    snapshot = None if Path(source).is_dir() else _snapshot(source, revision)
+    return snapshot.name if snapshot else None
 
 
-def _commit(name: str, revision: str | None) -> str | None:
-    """Return the commit that the hub's cache has for a hub id."""
+def _snapshot(name: str, revision: str | None) -> Path | None:
+    """Return the folder that the hub's cache has for a hub id; it is called by its commit."""
     config = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(config).parent.name if isinstance(config, str) else None
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def encoder_folder(name: str) -> str:
-    """Return what transformers should load for a base's name, building a built-in encoder if needed."""
+    """Return what transformers should load for a base's name; a built-in encoder is verified, or built."""
     if name not in registry.names("encoder"):
         return name
-    folder = user_cache() / f"{name}-v{ENCODER_FORMAT}"
-    if not folder.is_dir():
-        with atomic_path(folder) as temporary:
-            registry.load("encoder", name).build(temporary)
-    return str(folder)
+    return str(shared(user_cache() / f"{name}-v{ENCODER_FORMAT}", registry.load("encoder", name).build))
 
 
 def _load(source: str, revision: str | None, labels: list[str], seed: int) -> PreTrainedModel:

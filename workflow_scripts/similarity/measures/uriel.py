@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from workflow_scripts.core.downloads import verify_package
 from workflow_scripts.core.errors import XlmergeError, unknown
 from workflow_scripts.similarity.context import MeasureContext
 
@@ -115,6 +116,7 @@ def _remedy(context: MeasureContext, locale: str) -> str:
 
 @cache
 def _features(code: str, features: str) -> tuple[object, ...]:
+    verify_package("lang2vec", "lang2vec/data/")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lang2vec imports pkg_resources
         from lang2vec import lang2vec
@@ -131,6 +133,7 @@ def _learned(code: str) -> tuple[float, ...]:
     """Read the learned vectors directly: lang2vec gives a constant vector for a language without one."""
     import lang2vec
 
+    verify_package("lang2vec", "lang2vec/data/")
     table = np.load(
         Path(lang2vec.__file__).parent / "data" / "learned.npy", encoding="latin1", allow_pickle=True
     ).item()

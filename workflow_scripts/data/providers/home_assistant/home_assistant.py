@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from workflow_scripts.core.digests import derive_seed, digest_of
+from workflow_scripts.core.downloads import verify_package
 from workflow_scripts.core.errors import XlmergeError, did_you_mean, unknown
 from workflow_scripts.core.validation import Closed
 
@@ -122,6 +123,7 @@ def _package_intents(language: str) -> "Intents":
     import home_assistant_intents
     from hassil.intents import Intents
 
+    verify_package("home-assistant-intents", f"home_assistant_intents/data/{language}.json")
     path = Path(home_assistant_intents.__file__).parent / "data" / f"{language}.json"
     return Intents.from_dict(json.loads(path.read_text(encoding="utf-8")))
 

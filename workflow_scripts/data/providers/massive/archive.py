@@ -1,13 +1,15 @@
 """The official archive of MASSIVE, packed or unpacked; downloaded where the config names none."""
 
+import gzip
 import json
 import shutil
 import tarfile
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from workflow_scripts.core.atomic import atomic_path
+from workflow_scripts.core.downloads import adopt, has_record, shared
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
 from workflow_scripts.data.providers.massive.facts import LOCALES, Settings
@@ -37,23 +39,37 @@ def read(settings: Settings) -> tuple[str, Iterator[tuple[str, Iterator[Row]]]]:
 
 
 def download(release: str) -> Path:
-    """Return the archive in the user's cache; download it if it is not there."""
+    """Return the archive in the user's cache; it is downloaded if it is not there, or damaged.
+
+    One that was put there by hand is taken once it has been found to be whole.
+    """
     url = URL.format(release=release)
     place = user_cache() / PurePosixPath(url).name
-    if not place.exists():
+    if place.exists() and not has_record(place):
+        check_whole(place)
+        adopt(place)
+
+    def fetch(temporary: Path) -> None:
         try:
-            with (
-                urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
-                atomic_path(place) as temporary,
-                open(temporary, "wb") as file,
-            ):
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, open(temporary, "wb") as file:
                 shutil.copyfileobj(answer, file)
         except OSError as error:
             raise XlmergeError(
                 f"MASSIVE {release} cannot be downloaded from {url} ({error}). Download it on a machine with a network "
                 f"and either put it at {place} or say where it is: `data: {{provider: massive, path: …}}`"
             ) from error
-    return place
+
+    return shared(place, fetch)
+
+
+def check_whole(place: Path) -> None:
+    """Raise an `XlmergeError` for a gzipped archive that is cut off or fails its own checksum."""
+    try:
+        with gzip.open(place) as content:
+            while content.read(1 << 20):
+                pass
+    except (EOFError, OSError, zlib.error) as error:
+        raise XlmergeError(f"{place} is no complete archive ({error}); delete it and get it again") from None
 
 
 def _is_locale(name: str) -> bool:
@@ -67,6 +83,8 @@ def _folder(place: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _archive(place: Path) -> Iterator[tuple[str, bytes]]:
+    if place.suffix in {".gz", ".tgz"}:
+        check_whole(place)  # `tarfile` does not compare checksums
     try:
         with tarfile.open(place, "r|*") as archive:
             for member in archive:

@@ -8,6 +8,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, disable_progress_bars, get_dataset_config_names, load_dataset
 from huggingface_hub import snapshot_download
 
+from workflow_scripts.core.downloads import drop_damaged
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.providers.massive.facts import LOCALES, Settings
 from workflow_scripts.data.providers.massive.rows import Row
@@ -26,6 +27,8 @@ def read(settings: Settings) -> tuple[str, Iterator[tuple[str, Iterator[Row]]]]:
     origin = f"{settings.hub}@{settings.revision or 'main'}"
     try:
         folder = snapshot_download(settings.hub, repo_type="dataset", revision=settings.revision)
+        if drop_damaged(folder):
+            folder = snapshot_download(settings.hub, repo_type="dataset", revision=settings.revision)
     except Exception as error:  # one of a dozen types, by what fails: name, revision, access, network, offline mode
         raise XlmergeError(
             f"the dataset {origin} can be taken neither from the hub nor from its cache on this machine: {error}\n"
