@@ -16,9 +16,10 @@ def copy(tmp_path, monkeypatch):
     """Return a function that edits a file of the copied package."""
     shutil.copytree(PACKAGE, tmp_path / "workflow_scripts", ignore=shutil.ignore_patterns("__pycache__", "*.json"))
     monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setenv("XLMERGE_CACHE", str(tmp_path / "cache"))
 
     def forget():
-        for function in (module.fingerprint, module._tree, module._tree_hash, module._imports):
+        for function in (module.fingerprint, module._file, module._syntax):
             function.cache_clear()
 
     def edit(path, old, new):
@@ -126,3 +127,21 @@ def test_no_module_imports_in_a_way_that_the_fingerprint_does_not_follow():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             relative = isinstance(node, ast.ImportFrom) and node.level > 0
             assert not relative, f"{path}, line {node.lineno}: a relative import"
+
+
+def test_a_text_is_parsed_once_and_a_cache_that_cannot_be_used_changes_nothing(copy, tmp_path, monkeypatch):
+    before = fingerprint(NAME)
+    entries = list((tmp_path / "cache/syntax").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_parsed", None)
+        module.fingerprint.cache_clear()
+        module._syntax.cache_clear()
+        assert fingerprint(NAME) == before
+    for unusable in ("half", None):
+        for entry in entries:
+            entry.unlink() if unusable is None else entry.write_text(unusable)
+        if unusable is None:
+            monkeypatch.setenv("XLMERGE_CACHE", str(tmp_path / "workflow_scripts/core/digests.py"))  # no folder
+        module.fingerprint.cache_clear()
+        module._syntax.cache_clear()
+        assert fingerprint(NAME) == before

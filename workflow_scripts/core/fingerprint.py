@@ -6,12 +6,18 @@ and of every ``workflow_scripts`` module that it imports, directly or not. Modul
 """
 
 import ast
+import contextlib
 import hashlib
+import json
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.digests import digest_of_files
+from workflow_scripts.core.paths import user_cache
 
 PACKAGE = "workflow_scripts"
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,28 +38,65 @@ def fingerprint(*modules: str) -> str:
         module = pending.pop()
         if module not in reached:
             reached.add(module)
-            pending += _imports(module)
-    parts = [f"{m} {_tree_hash(m)}" for m in sorted(reached)]
+            pending += filter(_file, _syntax(module).imports)
+    parts = [f"{m} {_syntax(m).digest}" for m in sorted(reached)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+@cache
 def _file(module: str) -> Path | None:
     stem = ROOT.joinpath(*module.split("."))
     candidates = (stem.with_suffix(".py"), stem / "__init__.py")
     return next((c for c in candidates if c.is_file()), None)
 
 
+class Syntax(NamedTuple):
+    """What counts of a module: a digest of its syntax tree, and the names of the package that it imports."""
+
+    digest: str
+    imports: list[str]
+
+
 @cache
-def _tree(module: str) -> ast.Module:
+def _syntax(module: str) -> Syntax:
+    """Return a module's syntax, from the user's cache where the same text has been parsed before.
+
+    Every start of Snakemake, and so every job of a cluster, asks for more than a hundred modules. The cache's keys
+    are digests of the texts; where it cannot be written, modules are parsed each time.
+    """
     file = _file(module)
     if file is None:
         raise ModuleNotFoundError(f"{module} has no file below {ROOT}")
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    source = file.read_bytes()
+    place = user_cache() / "syntax" / f"{hashlib.sha256(_reader() + source).hexdigest()}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return Syntax(*json.loads(place.read_text(encoding="utf-8")))
+    syntax = _parsed(source)
+    with contextlib.suppress(OSError), atomic_path(place, durable=False) as temporary:
+        temporary.write_text(json.dumps(syntax), encoding="utf-8")
+    return syntax
+
+
+@cache
+def _reader() -> bytes:
+    """Return what a syntax depends on beside the module's text: this file and the version of Python."""
+    return Path(__file__).read_bytes() + repr(sys.version_info[:2]).encode()
+
+
+def _parsed(source: bytes) -> Syntax:
+    tree = ast.parse(source)
+    names: set[str] = set()
     for node in _statements(tree):
         body = getattr(node, "body", None)
         if body and _is_docstring(body[0]):
             del body[0]
-    return tree
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return Syntax(digest, sorted(n for n in names if n.startswith(f"{PACKAGE}.")))
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
@@ -68,23 +111,6 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-@cache
-def _tree_hash(module: str) -> str:
-    return hashlib.sha256(ast.dump(_tree(module)).encode()).hexdigest()
-
-
-@cache
-def _imports(module: str) -> tuple[str, ...]:
-    names: set[str] = set()
-    for node in _statements(_tree(module)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(sorted(n for n in names if n.startswith(PACKAGE + ".") and _file(n)))
 
 
 @cache
