@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import preset
-from tests.massive import write_archive
+from tests.massive import GROUPS, utterance, write_archive
+from workflow_scripts.data.providers.massive.facts import LABELS
+from workflow_scripts.data.providers.massive.facts import LOCALES as EVERY_LOCALE
 
 BASE = "xlm-roberta-base"  # a folder of this name in the working directory stands for the hub's model
 
@@ -38,9 +40,27 @@ def write_rehearsal(directory: Path, locales: list[str]) -> None:
 
 
 def write_encoder(folder: Path) -> None:
-    """Write a random encoder of XLM-R's architecture and a small tokenizer."""
-    from transformers import XLMRobertaConfig, XLMRobertaModel
+    """Write a random encoder of XLM-R's architecture whose tokens are the archive's words.
 
-    from workflow_scripts.models.encoders.tiny_encoder import write_random
+    Sentences have two or three words that count: so few lengths are so few batches, which are most of what a tiny
+    encoder costs.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+    from workflow_scripts.models.encoders.tiny_encoder import SPECIALS, VOCABULARY, write_random
 
     write_random(folder, XLMRobertaConfig, XLMRobertaModel, positions=130)  # it counts them from behind the padding id
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    texts = (
+        utterance(locale, number, "train")["utt"] for locale in EVERY_LOCALE[:GROUPS] for number in range(len(LABELS))
+    )
+    tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(vocab_size=VOCABULARY, special_tokens=SPECIALS))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    roles = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"}
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **roles, unk_token="<unk>", pad_token="<pad>", model_max_length=128
+    ).save_pretrained(folder)
