@@ -1,7 +1,7 @@
 # Needs: the data provider. Makes: example tables per locale and split (parquet), their digests and sidecars; before that,
 # for a provider that has to fetch its data, one folder with all of them, which are then read as local files.
 
-from workflow_scripts.study.needs import HELD_OUT
+from workflow_scripts.data.look import HELD_OUT
 
 FETCHES = hasattr(S.provider, "fetch")
 DATA = S.provider.fetched(P.original) if FETCHES else S.run.data
@@ -53,6 +53,8 @@ rule examples:
                 "labels": S.labels,
                 "locale": w.locale,
                 "split": w.split,
+                "max_length": S.max_length,
+                "trained": w.locale in S.trained,
             }
         ),
         code=fingerprint("jobs.prepare_data", resolve("data provider", DATA.provider)),

@@ -9,12 +9,10 @@ from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import (
     examples_digest,
-    make_examples,
-    missing_labels,
-    normalise,
     read_examples,
     write_examples,
 )
+from workflow_scripts.data.making import make_examples, normalise
 from workflow_scripts.data.providers.local_files import Settings
 
 LABELS = ["on", "off", "dim"]
@@ -28,9 +26,9 @@ def make(tmp_path):
         lines = [json.dumps({"text": t, "label": k, "split": split, "uid": i % 3}) for i, (t, k) in enumerate(rows)]
         (tmp_path / "de-DE.jsonl").write_text("\n".join(lines))
         settings = Settings(folder=str(tmp_path), **options)
-        found, dropped = make_examples(settings, "de-DE", split, LABELS, keep_out)
-        assert len(found) + dropped == len(rows)
-        return found
+        made = make_examples(settings, "de-DE", split, LABELS, keep_out)
+        assert len(made.table) + made.dropped == len(rows)
+        return made.table
 
     return run
 
@@ -60,17 +58,13 @@ def test_texts_of_the_held_out_splits_are_dropped_after_normalisation(make):
 
 def test_a_split_with_nothing_left_is_an_error(make):
     test = make([("a", "on")], "test")
-    with pytest.raises(XlmergeError, match="de-DE: the train split is empty"):
-        make([("a", "off")], keep_out=[test])
+    with pytest.raises(XlmergeError, match="de-DE: all 2 sentences of the train split are in test or validation as"):
+        make([("a", "off"), ("a", "on")], keep_out=[test])
 
 
 def test_an_id_that_occurs_twice_is_an_error(make):
     with pytest.raises(XlmergeError, match="de-DE, train: the id '0' occurs twice"):
         make([("a", "on"), ("b", "on"), ("c", "on"), ("d", "on")], id_column="uid")
-
-
-def test_missing_labels_are_listed_in_order():
-    assert missing_labels(table(), [*LABELS, "x"]) == ["dim", "x"]
 
 
 def test_the_digest_is_of_the_content_in_order():

@@ -10,7 +10,7 @@ import pytest
 from hassil.intents import Intents
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.data.examples import make_examples, missing_labels
+from workflow_scripts.data.making import make_examples
 from workflow_scripts.data.providers.home_assistant import home_assistant
 from workflow_scripts.data.providers.home_assistant.home_assistant import LABELS, SPLITS, VALUES, Settings, check, load
 from workflow_scripts.data.providers.home_assistant.template_walk import Walker
@@ -110,14 +110,14 @@ def tables(locale):
     """All splits of a locale as the workflow makes them: no text in two splits, test first."""
     found = {}
     for split in SPLITS:
-        found[split], _ = make_examples(Settings(), locale, split, list(LABELS), list(found.values()))
+        found[split] = make_examples(Settings(), locale, split, list(LABELS), list(found.values())).table
     return found
 
 
 @pytest.mark.parametrize("locale", HANDFUL)
 def test_every_intent_is_in_every_split(locale):
     for split, table in tables(locale).items():
-        assert missing_labels(table, list(LABELS)) == [], split
+        assert set(table["label"]) == set(range(len(LABELS))), split
         cap = getattr(Settings(), f"{split}_per_intent")
         assert table["label"].value_counts().max() <= cap
 
@@ -137,20 +137,21 @@ def test_no_sentence_has_two_intents(locale):
     settings = Settings()
     texts = {}
     for split in SPLITS:
-        for row in load(settings, locale, split, list(LABELS)):
-            assert texts.setdefault(row["text"].casefold(), row["intent"]) == row["intent"]
+        for row in load(settings, locale, split, list(LABELS)).utterances:
+            assert texts.setdefault(row.text.casefold(), row.intent) == row.intent
 
 
 def test_the_seed_decides_about_sentences_and_splits():
     few = ["HassTurnOn", "HassMediaNext"]
-    one, again, other = (load(Settings(seed=s), "th-TH", "test", few).to_list() for s in (0, 0, 1))
+    one, again, other = (load(Settings(seed=s), "th-TH", "test", few).utterances for s in (0, 0, 1))
     assert one == again
-    assert {r["text"] for r in one} != {r["text"] for r in other}
-    assert {r["cluster"] for r in one} != {r["cluster"] for r in other}
+    assert {r.text for r in one} != {r.text for r in other}
+    assert {r.cluster for r in one} != {r.cluster for r in other}
 
 
 def test_caps_are_kept():
-    rows = load(Settings(test_per_intent=3), "th-TH", "test", ["HassTurnOn", "HassMediaNext"])["intent"]
+    loaded = load(Settings(test_per_intent=3), "th-TH", "test", ["HassTurnOn", "HassMediaNext"])
+    rows = [row.intent for row in loaded.utterances]
     assert (rows.count("HassTurnOn"), rows.count("HassMediaNext")) == (3, 3)
 
 

@@ -36,7 +36,7 @@ def write(path, rows):
 def read(folder, ending=".jsonl", split="train", locale="de-DE", intents=INTENTS, **options):
     settings = Settings(folder=str(folder), **{"files": "{locale}" + ending, **options})
     check(settings, [locale])
-    return load(settings, locale, split, intents).to_list()
+    return [row._asdict() for row in load(settings, locale, split, intents).utterances]
 
 
 # --- formats and splits
@@ -125,11 +125,31 @@ MISTAKES = {
     "unknown label in a tsv": ("de-DE.tsv", "text\tlabel\tsplit\na\tonn\ttrain\n", r"de-DE\.tsv, line 2: unknown label"),
     "unknown label, old line ends": ("de-DE.jsonl", (GOOD * 2 + GOOD.replace('"on"', '"x"')).replace("\n", "\r\n"), "line 3"),
     "line separator in a text": ("de-DE.jsonl", GOOD.replace(" an", "\u2028an") + "\n" + GOOD.replace('"on"', '"x"'), "line 3"),
-    "no label": ("de-DE.jsonl", GOOD + '{"text": "a", "split": "train"}\n', r"line 2: unknown label 'None'"),
+    "no label": ("de-DE.jsonl", GOOD + '{"text": "a", "split": "train"}\n', r"line 2: empty label"),
     "empty text": ("de-DE.csv", HEADER + "a,on,train\n ,on,train\n", r"de-DE\.csv, line 3: empty text"),
     "null text": ("de-DE.jsonl", GOOD + GOOD.replace('"licht an"', "null"), r"de-DE\.jsonl, line 2: empty text"),
-    "broken JSON": ("de-DE.jsonl", GOOD + "{oops\n", r"de-DE\.jsonl cannot be read"),
-    "too many fields": ("de-DE.csv", HEADER + "a,on,train\nb,on,train,x\n", r"de-DE\.csv cannot be read.*line 3"),
+    "null label": ("de-DE.jsonl", GOOD + GOOD.replace('"on"', "null"), r"de-DE\.jsonl, line 2: empty label"),
+    "empty label": ("de-DE.csv", HEADER + "a,on,train\nb,,train\n", r"de-DE\.csv, line 3: empty label"),
+    "broken JSON": ("de-DE.jsonl", GOOD + "\n" + '{"text": oops}\n' + GOOD, r"de-DE\.jsonl, line 3, column 10: not JSON"),
+    "JSON that is cut off": ("de-DE.jsonl", GOOD * 2 + '{"text": ', r"de-DE\.jsonl, line 3, column"),
+    "a value for a row": ("de-DE.jsonl", GOOD + "5\n", r"de-DE\.jsonl, line 2: a row must be an object"),
+    "bad label in an array": (
+        "de-DE.jsonl", f"[{GOOD.strip()}, {GOOD.replace('on', 'onn')}]", r"de-DE\.jsonl, entry 2: unknown label 'onn'"
+    ),
+    "broken array": ("de-DE.jsonl", f"[{GOOD.strip()},\n oops]", r"de-DE\.jsonl, line 2, column 2: not JSON"),
+    "too many fields": ("de-DE.csv", HEADER + "a,on,train\nb,on,train,x\n", r"de-DE\.csv, line 3: 4 fields, but"),
+    "unquoted comma in the first row": (
+        "de-DE.csv", HEADER + "light on, please,on,train\nb,on,train\n", r"line 2: 4 fields.*\(text, label, split\); quote"
+    ),
+    "a column twice": ("de-DE.csv", "text,label,text\na,on,b\n", r"de-DE\.csv: the first line names the column 'text' twice"),
+    "a quotation mark that is not closed": (
+        "de-DE.csv", HEADER + 'a,on,train\n"b,on,train\n' + "c,on,train\n" * 20_000, r"line 3: .*quotation mark missing"
+    ),
+    "bad label after a very long field": (
+        "de-DE.csv", HEADER + "x" * 140_000 + ",on,train\nb,onn,train\n", r"line 3: unknown label 'onn'"
+    ),
+    "nearly a split": ("de-DE.jsonl", GOOD + GOOD.replace("train", "trian") * 32,
+                       r"line 2: 32 rows with split = 'trian'; did you mean 'train'\? Correct it, or list it in `data.ign"),
     "not parquet": ("de-DE.parquet", "PAR?", r"de-DE\.parquet cannot be read"),
     "another ending": ("de-DE.txt", "a", r"de-DE\.txt must end in \.jsonl"),
 }  # fmt: skip
@@ -178,3 +198,36 @@ def test_a_number_for_a_text_is_not_called_empty(tmp_path):
     (tmp_path / "de-DE.jsonl").write_text(GOOD.replace('"licht an"', "5"))
     with pytest.raises(XlmergeError, match=r"line 1: (?!empty text)"):
         read(tmp_path)
+
+
+def test_rows_of_other_splits_are_counted_unless_they_are_left_out_on_purpose(tmp_path):
+    write(tmp_path / "de-DE.jsonl", [ROWS[0], {**ROWS[1], "split": "held_out"}, {**ROWS[1], "split": "held_out"}])
+    settings = Settings(folder=str(tmp_path))
+    assert load(settings, "de-DE", "train", INTENTS).ignored == {"held_out": 2}
+    on_purpose = Settings(folder=str(tmp_path), ignored_splits=["held_out"])
+    assert load(on_purpose, "de-DE", "train", INTENTS).ignored == {}
+    write(tmp_path / "de-DE.jsonl", [ROWS[0], {**ROWS[1], "split": "train2"}])
+    assert load(Settings(folder=str(tmp_path), ignored_splits=["train2"]), "de-DE", "train", INTENTS).ignored == {}
+
+
+def test_an_array_of_rows_is_read_and_a_very_long_field_as_well(tmp_path):
+    (tmp_path / "de-DE.jsonl").write_text(json.dumps(ROWS))
+    assert [row["text"] for row in read(tmp_path)] == ["licht an, bitte", 'licht "aus"']
+    write(tmp_path / "de-DE.csv", [{**ROWS[0], "text": "x" * 140_000}])
+    assert len(read(tmp_path, ".csv")[0]["text"]) == 140_000
+
+
+def test_a_folder_may_be_in_the_home_and_else_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "own" / "de-DE.jsonl", ROWS)
+    assert read("~/own") == read("own") != []
+    with pytest.raises(XlmergeError, match=rf"no folder 'mine' in {tmp_path}, where the run is; relative paths start"):
+        read("mine")
+
+
+def test_what_only_some_rows_have_is_missed_by_line(tmp_path):
+    rows = [{**ROWS[0], "group": "g"}, ROWS[1]]
+    write(tmp_path / "de-DE.jsonl", rows)
+    with pytest.raises(XlmergeError, match=r"line 2: empty cluster in the column 'group'"):
+        read(tmp_path, cluster_column="group")

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.massive import content, utterance, write_archive, write_hub_cache
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.data.examples import make_examples
+from workflow_scripts.data.making import make_examples
 from workflow_scripts.data.providers.massive import massive
 from workflow_scripts.data.providers.massive.facts import LABELS, LOCALES, Settings
 from workflow_scripts.data.providers.massive.massive import check, check_labels, fetch, fetched
@@ -95,7 +95,7 @@ def test_archive_and_folder_give_the_same_files(archive: Path, tmp_path: Path) -
 
 def test_rows_are_read_as_a_users_own_files_and_keep_the_parallel_ids(archive: Path, tmp_path: Path) -> None:
     fetch_from(archive, tmp_path / "data")
-    tables = {x: make_examples(fetched(str(tmp_path / "data")), x, "test", list(LABELS), [])[0] for x in FEW}
+    tables = {x: make_examples(fetched(str(tmp_path / "data")), x, "test", list(LABELS), []).table for x in FEW}
     first = tables["de-DE"].iloc[0]
     expected = utterance("de-DE", 300, "test")
     assert (first["id"], first["text"], LABELS[first["label"]]) == (expected["id"], expected["utt"], expected["intent"])
@@ -112,9 +112,9 @@ def test_what_duplicates_cost_falls_on_training_and_leaves_the_test_set_parallel
     tables: list[pd.DataFrame] = []
     dropped = []
     for split in ("test", "validation", "train"):
-        table, lost = make_examples(fetched(str(tmp_path / "data")), "de-DE", split, list(LABELS), tables)
-        tables.append(table)
-        dropped.append(lost)
+        made = make_examples(fetched(str(tmp_path / "data")), "de-DE", split, list(LABELS), tables)
+        tables.append(made.table)
+        dropped.append(made.dropped)
     assert dropped == [0, 0, 2] and [len(t) for t in tables] == [60, 60, 118]
 
 

@@ -88,6 +88,7 @@ def test_bad_data_is_named_with_file_and_line(case: str, tmp_path: Path, monkeyp
     damage(tmp_path / "data" / "de-DE.jsonl")
     study = load_study(local_config(["en-US", "de-DE", "es-ES"]))
     settings = {"data": study.run.data.model_dump(), "labels": study.labels, "locale": "de-DE"}
+    settings |= {"max_length": study.max_length, "trained": True}
     outputs = {"table": "table.parquet", "digest": "table.digest"}
     with pytest.raises(XlmergeError) as error:
         for split in ("test", "validation", "train"):

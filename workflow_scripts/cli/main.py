@@ -5,6 +5,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from workflow_scripts.cli.check_command import check
 from workflow_scripts.cli.init_command import init
 from workflow_scripts.cli.merge_command import merge
 from workflow_scripts.cli.questions import recommend, report
@@ -36,8 +37,8 @@ class Commands(click.Group):
 def main() -> None:
     """Find out when merging per-language models beats the best single one.
 
-    `xlmerge init` writes a config, `xlmerge plan` says what a run would take, `xlmerge run` runs it, and
-    `xlmerge report` says what it found. Exit codes: 0 done, 1 failed, 2 wrong use.
+    `xlmerge init` writes a config, `xlmerge check` looks at the data, `xlmerge plan` says what a run would take,
+    `xlmerge run` runs it, and `xlmerge report` says what it found. Exit codes: 0 done, 1 failed, 2 wrong use.
     """
 
 
@@ -53,5 +54,5 @@ def completion(shell: str) -> None:
     click.echo(made(main, {}, "xlmerge", "_XLMERGE_COMPLETE").source())
 
 
-for command in (init, run, plan, recommend, report, export, prune, merge):
+for command in (init, check, run, plan, recommend, report, export, prune, merge):
     main.add_command(command)

@@ -1,56 +1,53 @@
-"""Reading users' tables through `datasets`, with errors that name file and line."""
+"""Reading users' tables, with errors that name file and line."""
 
 import csv
-import tempfile
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-from datasets import Dataset, Features, Value, disable_progress_bars
+from typing import Any, NamedTuple
 
 from workflow_scripts.core.errors import XlmergeError, did_you_mean
 
-POSITION = "__position_in_file__"
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (".jsonl", *SEPARATORS, ".parquet")
 
-disable_progress_bars()
+
+class FileRow(NamedTuple):
+    """A row of a file: its number from 0, where a person finds it, and its values by column."""
+
+    number: int
+    place: str
+    values: dict[str, Any]
 
 
-def read_table(path: Path) -> Dataset:
-    """Return the rows of a JSONL, CSV, TSV or parquet file.
+def read_rows(path: Path) -> list[FileRow]:
+    """Return the rows of a JSONL, CSV, TSV or parquet file; a JSON array of rows may stand in a file of JSON lines.
 
     Raises
     ------
     XlmergeError
-        If the file is empty, is not UTF-8 (line named) or cannot be parsed.
+        If the file is empty, is not UTF-8 or cannot be parsed; the line is named.
     """
-    if path.suffix != ".parquet":
-        _check_text(path)
-    if path.suffix in {".csv", ".tsv"} and len(path.read_text(encoding="utf-8").strip().splitlines()) == 1:
+    if path.suffix == ".parquet":
+        placed = _parquet_rows(path)
+    elif path.suffix in SEPARATORS:
+        placed = _separated_rows(path, _text(path))
+    else:
+        placed = _json_rows(path, _text(path))
+    rows = [FileRow(number, f"{path}, {place}", values) for number, (place, values) in enumerate(placed)]
+    if not rows:
         raise XlmergeError(f"{path} holds no rows")
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            if path.suffix == ".parquet":
-                table = Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
-            elif path.suffix == ".jsonl":
-                table = Dataset.from_json(str(path), cache_dir=cache, keep_in_memory=True)
-            else:
-                separator = "\t" if path.suffix == ".tsv" else ","
-                features = Features({c: Value("string") for c in _header(path, separator)})
-                table = Dataset.from_csv(
-                    str(path), features=features, sep=separator, cache_dir=cache, keep_in_memory=True,
-                    keep_default_na=False,
-                )  # fmt: skip
-        except Exception as error:  # datasets wraps the parsers' errors in its own
-            raise XlmergeError(f"{path} cannot be read: {error.__cause__ or error}") from error
-    if len(table) == 0:
-        raise XlmergeError(f"{path} holds no rows")
-    return table
+    return rows
 
 
-def _check_text(path: Path) -> None:
+def _text(path: Path) -> str:
     content = path.read_bytes()
     if not content.strip():
         raise XlmergeError(f"{path} is empty")
     try:
-        content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise XlmergeError(
@@ -58,77 +55,100 @@ def _check_text(path: Path) -> None:
         ) from None
 
 
-def _header(path: Path, separator: str) -> list[str]:
-    with open(path, encoding="utf-8-sig", newline="") as handle:
-        return next(csv.reader(handle, delimiter=separator))
+Placed = Iterator[tuple[str, dict[str, Any]]]  # where a row stands, and its values
 
 
-def require_columns(table: Dataset, needed: list[str], path: Path) -> None:
-    """Raise an `XlmergeError` for the first column that the file does not have."""
-    for column in needed:
-        if column not in table.column_names:
-            raise XlmergeError(
-                f"{path} has no column {column!r}{did_you_mean(column, table.column_names)} "
-                f"(it has: {', '.join(table.column_names)}); see the `…_column` options of `data:`"
-            )
+def _parquet_rows(path: Path) -> Placed:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        values = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise XlmergeError(f"{path} cannot be read: {error}") from None
+    yield from ((f"row {number}", row) for number, row in enumerate(values))
 
 
-def rows_of_split(table: Dataset, column: str, wanted: str, path: Path) -> Dataset:
-    """Return the rows whose split column says `wanted`."""
-    for value, position in zip(table[column], table[POSITION], strict=True):
-        if value is None or not str(value).strip():
-            raise XlmergeError(f"{path}, {line_of(path, position)}: no value in the column {column!r}")
-    present = sorted({str(v) for v in table[column]})
-    if wanted not in present:
-        raise XlmergeError(
-            f"{path}: no row has {column} = {wanted!r} (found: {', '.join(present)}); see `data.split_names`"
-        )
-    return table.filter(lambda value: str(value) == wanted, input_columns=column)
+def _json_rows(path: Path, text: str) -> Placed:
+    if text.lstrip().startswith("["):
+        placed = ((f"entry {number}", row) for number, row in enumerate(_parsed(path, text, 1), 1))
+    else:
+        lines = enumerate(text.split("\n"), 1)
+        placed = ((f"line {number}", _parsed(path, line, number)) for number, line in lines if line.strip())
+    for place, row in placed:
+        if not isinstance(row, dict):
+            raise XlmergeError(f"{path}, {place}: a row must be an object: {{column: value, …}}")
+        yield place, row
 
 
-def to_contract(table: Dataset, columns: dict[str, str], intents: list[str], path: Path) -> Dataset:
-    """Return the columns ``id``, ``text``, ``intent``, ``cluster`` as strings.
-
-    Parameters
-    ----------
-    table : Dataset
-        With a column `POSITION`: the zero-based row in the file.
-    columns : dict
-        Contract name → the file's name. Without ``id``: file name and row; without ``cluster``: the id.
-    intents : list of str
-        The known labels; an unknown one is an error that names its line.
-    """
-    rows = []
-    for example in table:
-        text, intent = example[columns["text"]], str(example[columns["intent"]])
-        if text is None or not str(text).strip():
-            raise XlmergeError(f"{path}, {line_of(path, example[POSITION])}: empty text")
-        if not isinstance(text, str):
-            raise XlmergeError(f"{path}, {line_of(path, example[POSITION])}: {text!r} is not a text")
-        if intent not in intents:
-            raise XlmergeError(
-                f"{path}, {line_of(path, example[POSITION])}: unknown label {intent!r}{did_you_mean(intent, intents)}; "
-                "the config's `labels:` must list every label"
-            )
-        identity = str(example[columns["id"]]) if "id" in columns else f"{path.stem}/{example[POSITION]}"
-        cluster = str(example[columns["cluster"]]) if "cluster" in columns else identity
-        rows.append({"id": identity, "text": text, "intent": intent, "cluster": cluster})
-    return Dataset.from_list(rows)
+def _parsed(path: Path, text: str, first_line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {first_line + error.lineno - 1}, column {error.colno}"
+        raise XlmergeError(f"{path}, {place}: not JSON ({error.msg})") from None
 
 
-def line_of(path: Path, row: int) -> str:
-    """Return ``line n`` of a text file (``row n`` of a parquet file) for a zero-based row."""
-    if path.suffix == ".parquet":
-        return f"row {row}"
-    if path.suffix == ".jsonl":
-        lines = path.read_text(encoding="utf-8").split("\n")
-        filled = [number for number, line in enumerate(lines, 1) if line.strip()]
-        return f"line {filled[row]}"
-    with open(path, encoding="utf-8-sig", newline="") as handle:
-        reader = csv.reader(handle, delimiter="\t" if path.suffix == ".tsv" else ",")
-        starts, last = [], 0
+def _separated_rows(path: Path, text: str) -> Placed:
+    most = csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=SEPARATORS[path.suffix], strict=True)
+    start, heads = 1, None
+    try:
         for record in reader:
-            if record:
-                starts.append(last + 1)
-            last = reader.line_num
-        return f"line {starts[row + 1]}"
+            if record and heads is None:
+                heads = _heads(path, record)
+            elif record and heads is not None:
+                if len(record) != len(heads):
+                    raise XlmergeError(
+                        f"{path}, line {start}: {len(record)} fields, but the first line has {len(heads)} "
+                        f"({', '.join(heads)}); quote a text that holds the separator"
+                    )
+                yield f"line {start}", dict(zip(heads, record, strict=True))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        hint = "; is a quotation mark missing?" if "unexpected end" in str(error) else ""
+        raise XlmergeError(f"{path}, line {start}: {error}{hint}") from None
+    finally:
+        csv.field_size_limit(most)
+
+
+def _heads(path: Path, heads: list[str]) -> list[str]:
+    twice = sorted({head for head in heads if heads.count(head) > 1})
+    if twice:
+        raise XlmergeError(f"{path}: the first line names the column {twice[0]!r} twice")
+    return heads
+
+
+def require_columns(rows: Sequence[FileRow], needed: Iterable[str], path: Path) -> None:
+    """Raise an `XlmergeError` for the first column that no row of the file has."""
+    present = list(dict.fromkeys(column for row in rows for column in row.values))
+    for column in needed:
+        if column not in present:
+            raise XlmergeError(
+                f"{path} has no column {column!r}{did_you_mean(column, present)} "
+                f"(it has: {', '.join(present)}); see the `…_column` options of `data:`"
+            )
+
+
+def word(row: FileRow, column: str, what: str) -> str:
+    """Return a value as a string.
+
+    Raises
+    ------
+    XlmergeError
+        If there is none, or it is not a single value; `what` says what it is for.
+    """
+    value = row.values.get(column)
+    if value is None or value != value or not str(value).strip():  # noqa: PLR0124  NaN is not itself
+        raise XlmergeError(f"{row.place}: empty {what} in the column {column!r}")
+    if isinstance(value, list | dict):
+        raise XlmergeError(f"{row.place}: {value!r} is not a {what}")
+    return str(value)
+
+
+def sentence(row: FileRow, column: str) -> str:
+    """Return a text, which must be one."""
+    text = word(row, column, "text")
+    if not isinstance(row.values[column], str):
+        raise XlmergeError(f"{row.place}: {text} is not a text")
+    return text

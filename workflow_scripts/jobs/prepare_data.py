@@ -4,26 +4,25 @@ from typing import Any
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.digests import write_digest
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.job import run_job
-from workflow_scripts.core.messages import warn
 from workflow_scripts.data import examples
+from workflow_scripts.data.look import facts_of, too_few_labels
+from workflow_scripts.data.making import make_examples
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Write the table, its digest, and facts for the sidecar: counts, duplicates that were dropped, missing labels."""
+    """Write the table and its digest; return facts for the sidecar, from which the stage says what it found."""
     chosen = registry.load("data provider", settings["data"]["provider"]).Settings(**settings["data"])
     locale, split, labels = settings["locale"], settings["split"], settings["labels"]
     held_out = [examples.read_examples(p) for p in inputs.get("held_out", [])]
-    table, dropped = examples.make_examples(chosen, locale, split, labels, held_out)
-    missing = examples.missing_labels(table, labels)
-    examples.write_examples(table, outputs["table"])
-    write_digest(outputs["digest"], examples.examples_digest(table))
-    counts = {name: int((table["label"] == i).sum()) for i, name in enumerate(labels)}
-    if missing and split == "train":
-        listed = "\n".join(f"  {count:6d}  {name}" for name, count in counts.items())
-        warn(f"{locale} has no training example of {', '.join(missing)}; its model cannot learn it\n{listed}")
-    clusters = int(table["cluster"].nunique())
-    return {"n": len(table), "dropped": dropped, "clusters": clusters, "per_label": counts, "missing": missing}
+    made = make_examples(chosen, locale, split, labels, held_out)
+    facts = facts_of(made.table, made.dropped, made.ignored, labels, settings["max_length"])
+    if settings["trained"] and (problem := too_few_labels(locale, split, facts)):
+        raise XlmergeError(problem)
+    examples.write_examples(made.table, outputs["table"])
+    write_digest(outputs["digest"], examples.examples_digest(made.table))
+    return facts
 
 
 if "snakemake" in globals():

@@ -24,6 +24,7 @@
 
 import csv
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,17 @@ def get_locale(name: str) -> Locale:
         hint = f"; did you mean {near}?" if near else ""
         remedy = "to use another locale, add a row to workflow_scripts/languages/locales.csv"
         raise UnknownLocaleError(f"unknown locale {name!r}{hint} ({remedy})") from None
+
+
+def described_by_hand(names: Iterable[str]) -> str:
+    """Return what to do about locales that the table does not have: near names, and a block for the config."""
+    near = {name: _suggestions(name) for name in names}
+    meant = "; ".join(f"{name}: did you mean {' or '.join(others)}?" for name, others in near.items() if others)
+    rows = "\n".join(f'  {name}: {{language: "?", uriel: "?", family: "?", script: "?"}}' for name in near)
+    return (
+        f"{', '.join(near)}{f' ({meant})' if meant else ''}. Describe what is no misspelling in the config; `uriel` is "
+        f"the ISO 639-3 code, only it and `language` are needed:\nlanguages:\n{rows}"
+    )
 
 
 def _suggestions(name: str) -> list[str]:

@@ -21,7 +21,6 @@ from workflow_scripts.study.study import COSINES, Study
 
 Wildcards = Any  # Snakemake's, which have no types
 Files = Callable[[Wildcards], list[str]]
-HELD_OUT = {"test": [], "validation": ["test"], "train": ["test", "validation"]}  # a split → those it must not repeat
 CANDIDATES = {False: "exc", True: "inc"}  # is the target a candidate of a greedy search? → in the name of its file
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from workflow_scripts.core.atomic import read_json
+from workflow_scripts.data.look import SPLITS, stage_lines
 from workflow_scripts.study.study import Study
 
 Sentences = Mapping[str, Callable[[int], str]]
@@ -76,7 +77,7 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
     evaluations = [paths.evaluation.format(target=target) for target in study.targets]
     trained = [paths.trained_info.format(target=target, seed=seed) for target in study.targets for seed in run.seeds]
     return {
-        "examples": lambda n: f"data: {n} tables of sentences",
+        "examples": lambda _: "\n".join(data(study)),
         "finetune": lambda n: f"training: {n} of {len(models)} models, {training(models)}",
         "matrix": lambda _: f"transfer: {transfer(paths.matrix_test)}",
         "select": lambda _: f"selection: {selection(paths.plan)}",
@@ -84,6 +85,13 @@ def stage_sentences(study: Study) -> dict[str, Callable[[int], str]]:
         "train_baselines": lambda n: f"trained baselines: {baselines(trained)} for {n} targets and seeds",
         "evaluate": lambda _: f"evaluation: {evaluation(evaluations)}",
     }
+
+
+def data(study: Study) -> list[str]:
+    """Return how much data there are, and what a person should know of them."""
+    places = [(locale, split) for locale in study.run.locales for split in SPLITS]
+    files = {place: Path(study.paths.examples_info.format(locale=place[0], split=place[1])) for place in places}
+    return stage_lines({place: read_json(path) for place, path in files.items() if path.exists()})
 
 
 def training(files: Sequence[str]) -> str:

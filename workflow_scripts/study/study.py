@@ -13,7 +13,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import Paths, run_paths
 from workflow_scripts.core.signatures import parameters
 from workflow_scripts.core.validation import describe
-from workflow_scripts.languages.locales import Locale, UnknownLocaleError, get_locale
+from workflow_scripts.languages.locales import Locale, all_locales, described_by_hand, get_locale
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.selection.baselines import baseline_names
 from workflow_scripts.selection.plan import selection_tier
@@ -21,6 +21,7 @@ from workflow_scripts.selection.systems import TIERS
 from workflow_scripts.study.config import Run
 from workflow_scripts.study.experiments import ExperimentSpec, expand, measure_of
 
+NOT_DESCRIBED = dict.fromkeys(("family", "genus", "script", "region", "resource_level"), "unknown")
 COSINES = "TASK_VECTOR_COSINE"  # the similarity type that compatibility weighting reads
 
 
@@ -61,6 +62,21 @@ class Study:
     def merged_baselines(self) -> list[str]:
         """The names of the baselines that are merges; soups of seeds belong to the first seed only."""
         return baseline_names(self.run.baselines, self.run.seeds, list(map(self.sources_of, self.experiments.values())))
+
+    @property
+    def max_length(self) -> int:
+        """The number of tokens beyond which a text is cut, in training or in scoring."""
+        return min(self.run.finetune.max_length, self.run.evaluation.max_length)
+
+    @property
+    def trained(self) -> list[str]:
+        """The locales whose models are trained, not brought along."""
+        return [locale for locale in self.run.locales if locale not in self.run.models]
+
+    @property
+    def undescribed(self) -> list[str]:
+        """The locales of which neither the locale table nor the config says anything."""
+        return [locale for locale, row in self.languages.items() if row.items() >= NOT_DESCRIBED.items()]
 
     def sources_of(self, spec: ExperimentSpec) -> int:
         """Return an experiment's number of sources; `all` are all locales but the target."""
@@ -192,19 +208,18 @@ def _measures(run: Run, experiments: Mapping[str, ExperimentSpec]) -> dict[str, 
 
 def _languages(run: Run, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     needed = [name for name, (measure, _) in measures.items() if _needs_languages(measure)]
-    rows = {}
-    for locale in run.locales:
-        try:
-            rows[locale] = _language(run, locale)
-        except UnknownLocaleError as error:
-            if needed:
-                raise XlmergeError(
-                    f"similarity {needed[0]} needs language codes: {error}, or describe it under `languages:`"
-                ) from None
-            rows[locale] = {"locale": locale, "language": locale, "resource_level": "unknown"} | dict.fromkeys(
-                ("family", "genus", "script", "region"), "unknown"
-            )
-    return rows
+    undescribed = [locale for locale in run.locales if locale not in {*run.languages, *all_locales()}]
+    if needed and undescribed:
+        raise XlmergeError(
+            f"similarity {needed[0]} needs language codes, and these locales are not in the locale table: "
+            f"{described_by_hand(undescribed)}"
+        )
+    return {
+        locale: NOT_DESCRIBED | {"locale": locale, "language": locale}
+        if locale in undescribed
+        else _language(run, locale)
+        for locale in run.locales
+    }
 
 
 def _needs_languages(measure: str) -> bool:

@@ -10,6 +10,7 @@ because its label would be arbitrary.
 import json
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,9 +20,9 @@ from workflow_scripts.core.digests import derive_seed, digest_of
 from workflow_scripts.core.downloads import verify_package
 from workflow_scripts.core.errors import XlmergeError, did_you_mean, unknown
 from workflow_scripts.core.validation import Closed
+from workflow_scripts.data.look import Loaded, Utterance
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from hassil.expression import Sentence
     from hassil.intents import IntentData, Intents
 
@@ -83,7 +84,7 @@ def source_files(settings: Settings, locale: str, split: str) -> list[str]:
     return [str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)]
 
 
-def load(settings: Settings, locale: str, split: str, intents: list[str]) -> "Dataset":
+def load(settings: Settings, locale: str, split: str, intents: list[str]) -> Loaded:
     """Return the examples of one locale and split.
 
     Parameters
@@ -96,27 +97,19 @@ def load(settings: Settings, locale: str, split: str, intents: list[str]) -> "Da
 
     Returns
     -------
-    Dataset
-        Columns ``id``, ``text``, ``intent`` (name), ``cluster`` (template).
+    Loaded
+        The template is the cluster.
     """
-    from datasets import Dataset
-
-    values = json.loads((VALUES / f"{locale}.json").read_text(encoding="utf-8"))
-    parsed = _package_intents(values["language"])
     caps = {s: getattr(settings, f"{s}_per_intent") for s in SPLITS}
-    sampled = {i: _sample_intent(parsed, values, i, locale, settings) for i in intents}
+    sampled = _sample(settings, locale, tuple(intents))
     ambiguous = _ambiguous(sampled)
-    rows = [
-        {
-            "id": f"{locale}/{intent}/{template}/{number}",
-            "text": text,
-            "intent": intent,
-            "cluster": f"{intent}/{template}",
-        }
-        for intent in intents
-        for template, number, text in _deal(sampled[intent][split], caps[split], ambiguous)
-    ]
-    return Dataset.from_list(rows)
+    return Loaded(
+        [
+            Utterance(f"{locale}/{intent}/{template}/{number}", text, intent, f"{intent}/{template}")
+            for intent in intents
+            for template, number, text in _deal(sampled[intent][split], caps[split], ambiguous)
+        ]
+    )
 
 
 def _package_intents(language: str) -> "Intents":
@@ -129,6 +122,14 @@ def _package_intents(language: str) -> "Intents":
 
 
 Sampled = dict[str, dict[str, list[str]]]  # split → template → sentences
+
+
+@lru_cache(maxsize=1)
+def _sample(settings: Settings, locale: str, intents: tuple[str, ...]) -> dict[str, Sampled]:
+    """Sample every template of a locale; kept for its other splits."""
+    values = json.loads((VALUES / f"{locale}.json").read_text(encoding="utf-8"))
+    parsed = _package_intents(values["language"])
+    return {intent: _sample_intent(parsed, values, intent, locale, settings) for intent in intents}
 
 
 def _sample_intent(parsed: "Intents", values: dict[str, Any], intent: str, locale: str, settings: Settings) -> Sampled:
