@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, preset
 from tests.unit.architectures import ENCODERS, WORDS, write_encoder
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.models.base import build_base
+from workflow_scripts.models.base import build_base, encoder_folder
 from workflow_scripts.models.checkpoints import base_digest
+from workflow_scripts.study.study import load_study
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -60,6 +62,63 @@ def test_a_base_without_a_usable_tokenizer_is_an_error(tmp_path, missing):
     with pytest.raises(XlmergeError, match="tokenizer" if missing == "tokenizer" else "no padding token"):
         build_base(str(folder), None, ["x", "y"], 0, tmp_path / "base")
     assert not (tmp_path / "base").exists()
+
+
+class Malicious:
+    """What a pickle of it would do when it is loaded: make a file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("weights", ["malicious", "malicious zip", "cut off", "empty", "safetensors cut off"])
+def test_damaged_or_malicious_weights_are_an_error_and_never_run(tmp_path, weights):
+    folder = write_encoder("xlm-roberta", tmp_path / "encoder")
+    pickled = folder / "pytorch_model.bin"
+    if weights == "safetensors cut off":
+        cut(folder / "model.safetensors")
+    else:
+        (folder / "model.safetensors").unlink()
+        harm = {"weight": Malicious(tmp_path / "harm")}
+        contents = {"malicious": pickle.dumps(harm), "malicious zip": None, "cut off": None, "empty": b""}
+        if (content := contents[weights]) is not None:
+            pickled.write_bytes(content)
+        else:
+            torch.save(harm if weights == "malicious zip" else {"weight": torch.zeros(99)}, pickled)
+        if weights == "cut off":
+            cut(pickled)
+    with pytest.raises(XlmergeError) as error:
+        build_base(str(folder), None, ["x", "y"], 0, tmp_path / "base")
+    said = str(error.value)
+    assert str(folder) in said and "damaged" in said and "get the checkpoint again" in said.lower()
+    assert "weights_only" not in said and "trusted" not in said
+    assert not (tmp_path / "harm").exists() and not (tmp_path / "base").exists()
+
+
+def test_an_adapter_is_called_one_before_any_job(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "xlm-roberta-base"}')
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(XlmergeError, match=r"base: 'adapter' is an adapter, not a model: merge it into its base first"):
+        load_study(preset("tiny", base="adapter"))
+    with pytest.raises(XlmergeError, match=r"models\.de-DE: './adapter' is an adapter"):
+        load_study(preset("tiny", models={"de-DE": "./adapter"}))
+
+
+def test_a_base_in_the_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert encoder_folder("~/encoder") == "~/encoder"
+    (tmp_path / "encoder").mkdir()
+    assert encoder_folder("~/encoder") == str(tmp_path / "encoder")
 
 
 def hub_cache(home: Path, name: str, encoder: Path) -> None:

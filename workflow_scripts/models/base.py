@@ -1,5 +1,6 @@
 """θ₀: the pretrained encoder plus one seeded classification head, the start of every fine-tune of a run."""
 
+import pickle
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from workflow_scripts.core import registry
@@ -67,7 +69,8 @@ def _snapshot(name: str, revision: str | None) -> Path | None:
 def encoder_folder(name: str) -> str:
     """Return what transformers should load for a base's name; a built-in encoder is verified, or built."""
     if name not in registry.names("encoder"):
-        return name
+        folder = Path(name).expanduser()
+        return str(folder) if folder.is_dir() else name
     return str(shared(user_cache() / f"{name}-v{ENCODER_FORMAT}", registry.load("encoder", name).build))
 
 
@@ -88,6 +91,10 @@ def _load(source: str, revision: str | None, labels: list[str], seed: int) -> Pr
             )
         except (OSError, ValueError) as error:
             raise _unusable(source, error) from error
+        except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
+            if type(error) is RuntimeError and "PytorchStreamReader" not in str(error):
+                raise
+            raise _damaged_weights(source) from None  # torch's own words advise to let the file run
     _check(report, model, source)
     return model
 
@@ -103,10 +110,23 @@ def _tokenizer(source: str, revision: str | None) -> Any:
 
 
 def _unusable(source: str, error: Exception) -> XlmergeError:
+    remedy = (
+        "Give a folder with config.json, weights and tokenizer."
+        if Path(source).is_dir()
+        else "Give a folder with config.json, weights and tokenizer, or a hub id. A hub id is downloaded once, by the "
+        f"rule `base`, on the machine where Snakemake runs; without a network there, run `hf download {source}` "
+        "elsewhere and copy that machine's hub cache (HF_HOME)."
+    )
+    return XlmergeError(f"base {source!r} cannot be loaded as an encoder: {error}\n{remedy}")
+
+
+def _damaged_weights(source: str) -> XlmergeError:
+    pickled = Path(source).is_dir() and not list(Path(source).glob("*.safetensors"))
     return XlmergeError(
-        f"base {source!r} cannot be loaded as an encoder: {error}\nGive a folder with config.json, weights and "
-        "tokenizer, or a hub id. A hub id is downloaded once, by the rule `base`, on the machine where Snakemake runs; "
-        f"without a network there, run `hf download {source}` elsewhere and copy that machine's hub cache (HF_HOME)."
+        f"base {source!r}: its pickled weights (`pytorch_model.bin`) are damaged, or hold code, which is never run. "
+        "Get the checkpoint again, as `model.safetensors`"
+        if pickled
+        else f"base {source!r}: its weights are damaged; get the checkpoint again"
     )
 
 

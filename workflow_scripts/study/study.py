@@ -125,6 +125,11 @@ def _check_model(key: str, name: str, built_in: Sequence[str]) -> None:
         return
     path = Path(name).expanduser()
     if path.is_dir():
+        if (path / "adapter_config.json").is_file() and not [*path.glob("model*.safetensors"), *path.glob("*.bin")]:
+            raise XlmergeError(
+                f"{key}: {name!r} is an adapter, not a model: merge it into its base first (peft: "
+                "`merge_and_unload()`, then `save_pretrained`) and name the folder of the merged model"
+            )
         if not (path / "config.json").is_file():
             raise XlmergeError(f"{key}: {name!r} is a folder without a config.json")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
