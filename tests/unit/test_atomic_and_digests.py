@@ -1,18 +1,22 @@
 """Files appear whole or not at all, and say what they are."""
 
+import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
+import torch
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from workflow_scripts.core import atomic
-from workflow_scripts.core.atomic import atomic_path, link_or_copy, remove, write_json, write_text
+from workflow_scripts.core.atomic import atomic_path, link_or_copy, naming_full_disk, remove, write_json, write_text
 from workflow_scripts.core.digests import derive_seed, digest_of, digest_of_files, read_digest, verify, write_digest
-from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.errors import DiskFullError, XlmergeError
 
 
 def names(folder):
@@ -50,7 +54,7 @@ def test_a_rename_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic.os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match=r"the disk is full: .*/file cannot"):
         write_text(final, "new")
     assert final.read_text() == "old"
     assert names(tmp_path) == ["file"]
@@ -196,3 +200,48 @@ def test_verify_names_file_both_digests_and_remedy(tmp_path):
 def test_a_file_truncated_to_nothing_has_a_digest_too(tmp_path):
     (tmp_path / "empty").touch()
     assert digest_of_files(tmp_path / "empty") == xxhash.xxh3_128(b"").hexdigest()
+
+
+# --- a full disk
+
+
+def write_tensors(place: str) -> None:
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def write_checkpoint(place: str) -> None:
+    torch.save({"a": torch.zeros(1 << 16)}, place)
+
+
+def write_words(place: str) -> None:
+    Path(place).write_text("words" * 9999)
+
+
+FULL = "/dev/full"  # every write to it fails as on a full disk
+
+
+@pytest.mark.skipif(not Path(FULL).exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("write", [write_tensors, write_checkpoint, write_words])
+def test_a_full_disk_is_called_so_whoever_writes(write, tmp_path):
+    with (
+        pytest.raises(DiskFullError, match=r"the disk is full: .*/(x|full) cannot be written\. Free some space"),
+        naming_full_disk(tmp_path / "x"),
+    ):
+        write(FULL)
+
+
+def test_no_other_error_is_taken_for_a_full_disk(tmp_path):
+    with pytest.raises(FileNotFoundError), naming_full_disk(tmp_path):
+        (tmp_path / "no" / "x").write_text("")
+    with pytest.raises(RuntimeError, match="shapes"), naming_full_disk(tmp_path):
+        raise RuntimeError("shapes differ")
+
+
+def test_a_file_for_which_there_is_no_room_is_named_and_nothing_is_left_of_it(tmp_path):
+    with (
+        pytest.raises(DiskFullError, match=f"{tmp_path}/x cannot be written"),
+        atomic_path(tmp_path / "x") as temporary,
+    ):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not list(tmp_path.iterdir())

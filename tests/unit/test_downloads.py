@@ -1,6 +1,7 @@
 """What is shared by all runs is verified when it is used: damage is named, and made good where it can be."""
 
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -66,13 +67,16 @@ def test_an_encoder_without_digests_is_made_again(encoder, capfd):
     assert not capfd.readouterr().err
 
 
-def test_what_cannot_be_made_leaves_nothing_and_says_where(tmp_path):
-    def full(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "message"), [(28, "the disk is full: .*/x cannot"), (13, r"x cannot be made \(.*XLMERGE_CACHE")]
+)
+def test_what_cannot_be_made_leaves_nothing_and_says_where(number, message, tmp_path):
+    def fail(place: Path) -> None:
         place.write_text("half")
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
-    with pytest.raises(XlmergeError, match=r"x cannot be made \(.*No space left.*XLMERGE_CACHE"):
-        shared(tmp_path / "x", full)
+    with pytest.raises(XlmergeError, match=message):
+        shared(tmp_path / "x", fail)
     assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
 
 

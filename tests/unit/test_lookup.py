@@ -1,5 +1,6 @@
 """What is looked up or made: nothing twice, never damaged, and always with what its making was."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from workflow_scripts.core import lookup
 from workflow_scripts.core.digests import digest_of_files, read_digest, write_digest
+from workflow_scripts.core.errors import DiskFullError
 from workflow_scripts.core.lookup import SHAPED_BY, Entry, deliver, recording, versions
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.jobs import finetune_model
@@ -217,3 +219,62 @@ def test_the_same_training_is_a_lookup(tiny_base, tmp_path, outputs):
     assert not list((tmp_path / "cache" / "training").iterdir()), "the Trainer's checkpoints are left"
     assert finetune({**settings, "seed": 1})["computed"] == ["de-DE"]
     assert content(outputs)["model"] != first["model"]
+
+
+def test_a_full_disk_costs_no_entry_of_the_cache(job, outputs, tmp_path, monkeypatch):
+    job()
+    stored = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*.*")}
+
+    def full(source, target):
+        raise DiskFullError("the disk is full")
+
+    monkeypatch.setattr(lookup, "link_or_copy", full)
+    with pytest.raises(DiskFullError):
+        job(b"made again")
+    assert {path: path.read_bytes() for path in stored} == stored
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_fills_up_in_a_training_is_said_in_one_sentence_and_nothing_is_tried_again(tmp_path):
+    code = JOB_ON_A_FULL_DISK.format(folder=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("xlmerge: error in finetune: the disk is full: ") and "training" in line
+    assert line.endswith("Free some space and give the same command again; what is done is kept")
+    assert "learning_rate" not in done.stderr and done.stdout.split() == ["tried"]
+
+
+JOB_ON_A_FULL_DISK = """
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+import pandas as pd, torch
+from workflow_scripts.core.digests import write_digest
+from workflow_scripts.core.job import run_job
+from workflow_scripts.data.examples import examples_digest, write_examples
+from workflow_scripts.models import attempts, checkpoints, train_job
+
+def fill_up(*_, **__):
+    print("tried")
+    torch.save({{"a": torch.zeros(1 << 16)}}, "/dev/full")
+
+attempts.finetune_on_gpus = fill_up
+checkpoints.verify_base = lambda *_: "base"
+table = pd.DataFrame({{"id": ["1"], "text": ["a"], "label": [0], "cluster": ["1"]}})
+write_examples(table, "t.parquet")
+write_digest("t.digest", examples_digest(table))
+inputs = {{"base": "b", "base_digest": "t.digest"}}
+inputs |= {{f"{{s}}{{e}}": f"t.{{t}}" for s in ("train", "validation") for e, t in (("", "parquet"), ("_digest", "digest"))}}
+
+def main(inputs, outputs, settings, threads):
+    entry = train_job.training_entry(settings, {{"base": "", "train": "", "validation": ""}})
+    train_job.train(inputs, settings, entry, 1, None)
+
+settings = '{{"cache": "{folder}/cache", "finetune": {{}}, "locale": "de-DE", "seed": 0, "code": "", "retries": 2}}'
+run_job(main, SimpleNamespace(
+    rule="finetune", input=inputs, output={{"info": "model.json"}}, params={{"settings": settings, "code": ""}}, log=None,
+    resources={{}}, threads=1,
+))
+"""

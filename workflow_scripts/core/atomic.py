@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -9,6 +10,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from workflow_scripts.core.errors import DiskFullError
 
 
 @contextlib.contextmanager
@@ -20,11 +23,18 @@ def atomic_path(final: str | Path, *, durable: bool = True) -> Iterator[Path]:
 
     Raises
     ------
+    DiskFullError
+        If the disk is full; `final` is then as it was before.
     OSError
-        If the disk is full or the rename fails; `final` is then as it was before.
+        If the rename fails; likewise.
     """
     final = Path(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    with naming_full_disk(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield from _renamed(final, durable)
+
+
+def _renamed(final: Path, durable: bool) -> Iterator[Path]:
     temporary = final.parent / f".{final.name}.{uuid.uuid4().hex}.tmp"
     try:
         yield temporary
@@ -35,6 +45,43 @@ def atomic_path(final: str | Path, *, durable: bool = True) -> Iterator[Path]:
         os.replace(temporary, final)
     finally:
         remove(temporary)
+
+
+@contextlib.contextmanager
+def naming_full_disk(place: str | Path) -> Iterator[None]:
+    """Turn whatever a full disk raises, while `place` is written, into one error that names it.
+
+    Libraries say it in their own ways: torch's writer knows only that its stream failed.
+
+    Raises
+    ------
+    DiskFullError
+    """
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except Exception as error:
+        causes: list[BaseException] = [error]
+        while cause := causes[-1].__cause__ or causes[-1].__context__:
+            causes.append(cause)
+        if not any(map(_is_of_a_full_disk, causes)):
+            raise
+        files = (Path(file) for cause in causes if (file := getattr(cause, "filename", None)))
+        named = next((file for file in files if file.parent != Path(place).parent), place)
+        raise DiskFullError(
+            f"the disk is full: {named} cannot be written. Free some space and give the same command again; what is "
+            "done is kept"
+        ) from error
+
+
+def _is_of_a_full_disk(error: BaseException) -> bool:
+    text = str(error)
+    return (
+        getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
+        or any(os.strerror(number) in text for number in (errno.ENOSPC, errno.EDQUOT))
+        or (type(error) is RuntimeError and ("iostream error" in text or "inline_container" in text))
+    )
 
 
 def _sync(path: Path) -> None:

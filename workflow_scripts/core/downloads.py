@@ -49,7 +49,7 @@ def shared(place: Path, make: Callable[[Path], None]) -> Path:
                 write_json(_record(place), digests)
     except OSError as error:
         raise XlmergeError(
-            f"{place} cannot be made ({error}); free some space there, or let XLMERGE_CACHE name another folder"
+            f"{place} cannot be made ({error}); make that folder writable, or let XLMERGE_CACHE name another folder"
         ) from error
     return place
 

@@ -8,6 +8,10 @@ class XlmergeError(Exception):
     """A problem with the user's input or environment; printed without a traceback."""
 
 
+class DiskFullError(XlmergeError):
+    """There is no room for what was being written; nothing is damaged by it."""
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ``"; did you mean 'x'?"``, or an empty string when nothing is close."""
     by_lower = {name.lower(): name for name in known}

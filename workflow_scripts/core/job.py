@@ -8,13 +8,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.atomic import naming_full_disk, write_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.environment import die_with_parent
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.gpus import claim_gpus
 from workflow_scripts.core.lookup import recording
-from workflow_scripts.core.messages import logged
+from workflow_scripts.core.messages import fail, logged
 from workflow_scripts.core.provenance import sidecar
 
 
@@ -37,17 +37,17 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
         try:
             if gpus := snakemake.resources.get("gpu"):  # from profiles/workstation; a batch system grants by itself
                 claim_gpus(int(gpus))
-            with recording() as record:
+            with recording() as record, naming_full_disk(next(iter(outputs.values()))):
                 facts = main(inputs, outputs, settings, snakemake.threads) or {}
+            if "info" in outputs:
+                facts = record.facts() | facts
+                write_json(outputs["info"], sidecar(snakemake.rule, settings, params["code"], inputs, watch, facts))
         except XlmergeError as error:
-            print(f"xlmerge: error in {snakemake.rule}: {error}", file=sys.stderr, flush=True)
+            fail(f"error in {snakemake.rule}: {error}")
             sys.exit(1)
         except Exception:
             traceback.print_exc()
             sys.exit(1)
-    if "info" in outputs:
-        facts = record.facts() | facts
-        write_json(outputs["info"], sidecar(snakemake.rule, settings, params["code"], inputs, watch, facts))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # taking torch apart would cost another second

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from workflow_scripts.core.atomic import atomic_path, link_or_copy, read_json, remove, write_json
 from workflow_scripts.core.costs import Cost, Stopwatch, total
 from workflow_scripts.core.digests import digest_of, verify_file
-from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.errors import DiskFullError, XlmergeError
 from workflow_scripts.core.locks import turn
 
 FORWARD = ("numpy", "tokenizers", "torch", "transformers")
@@ -72,6 +72,8 @@ class Entry:
             return None
         try:
             return self.get(read)
+        except DiskFullError:
+            raise
         except (XlmergeError, OSError, ValueError) as error:
             print(f"xlmerge: dropping a damaged entry of the cache: {error}", file=sys.stderr)
             remove(self.path)

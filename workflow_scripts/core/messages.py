@@ -26,6 +26,16 @@ def say(message: str) -> None:
         os.write(descriptor, (text + "\n").encode())
 
 
+def fail(message: str) -> None:
+    """Say in the log why a job fails, from where Snakemake shows it; on the terminal if the log cannot be written."""
+    text = f"xlmerge: {message}"
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # on a full disk
+        for descriptor in _TERMINAL:
+            os.write(descriptor, (text + "\n").encode())
+
+
 @contextlib.contextmanager
 def logged(path: str | None) -> Iterator[None]:
     """Send file descriptors 1 and 2 to the log file (Snakemake shows it when the job fails)."""

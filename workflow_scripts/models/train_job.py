@@ -6,7 +6,7 @@ Looking up loads no torch: what trains is imported where it is used.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from workflow_scripts.core.atomic import remove, write_json
+from workflow_scripts.core.atomic import naming_full_disk, remove, write_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import derive_seed, read_digest, write_digest
 from workflow_scripts.core.lookup import Entry
@@ -53,15 +53,16 @@ def train(inputs: Mapping[str, Any], settings: Mapping[str, Any], entry: Entry, 
     tables = {n: read_examples(inputs[n], inputs[f"{n}_digest"]) for n in ("train", "validation")}
     seed = derive_seed("finetune", settings["locale"], settings["seed"])
     entry.scratch.mkdir(parents=True, exist_ok=True)
-    trained = finetune_with_retries(
-        inputs["base"],
-        **tables,
-        settings=settings["finetune"],
-        seed=seed,
-        scratch=entry.scratch,
-        retries=settings["retries"],
-        name=f"{settings['locale']}, seed {settings['seed']}",
-    )
+    with naming_full_disk(entry.scratch):
+        trained = finetune_with_retries(
+            inputs["base"],
+            **tables,
+            settings=settings["finetune"],
+            seed=seed,
+            scratch=entry.scratch,
+            retries=settings["retries"],
+            name=f"{settings['locale']}, seed {settings['seed']}",
+        )
     metadata = {"base": base, "locale": settings["locale"], "seed": settings["seed"], "finetune": settings["finetune"]}
     store(trained, entry, metadata, watch)
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from workflow_scripts.core.atomic import naming_full_disk
 from workflow_scripts.core.downloads import adopt, has_record, shared
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.paths import user_cache
@@ -51,7 +52,11 @@ def download(release: str) -> Path:
 
     def fetch(temporary: Path) -> None:
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, open(temporary, "wb") as file:
+            with (
+                urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
+                naming_full_disk(place),
+                open(temporary, "wb") as file,
+            ):
                 shutil.copyfileobj(answer, file)
         except OSError as error:
             raise XlmergeError(
