@@ -6,6 +6,7 @@ Example of a plug-in function::
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -31,7 +32,7 @@ def parameter_model(kind: str, name: str) -> type[BaseModel]:
         for p in inspect.signature(function).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     }
-    return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid"), **fields)
+    return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
 
 
 def parameters(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -46,9 +47,18 @@ def parameters(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def changed_parameters(kind: str, name: str, values: Mapping[str, Any]) -> list[str]:
-    """Return ``parameter-value`` for the values that differ from their defaults, fit for a file name."""
+    """Return ``parameter-value`` for the values that differ from their defaults, fit for a file name and a pattern."""
     defaults = {k: f.default for k, f in parameter_model(kind, name).model_fields.items()}
-    return [f"{k}-{v}".replace("/", "-").replace(" ", "") for k, v in sorted(values.items()) if v != defaults[k]]
+    return [f"{k}-{_spelled(v)}" for k, v in sorted(values.items()) if v != defaults[k]]
+
+
+def _spelled(value: Any) -> str:
+    """Return a value, which may hold others, in letters, digits and ``+-._`` alone."""
+    if isinstance(value, Mapping):
+        return "+".join(f"{key}-{_spelled(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return "+".join(map(_spelled, value))
+    return re.sub(r"[^\w+.-]", "", str(value).replace("/", "-"))
 
 
 def limits(schema: Mapping[str, Any]) -> list[str]:

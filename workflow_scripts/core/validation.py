@@ -8,9 +8,9 @@ from workflow_scripts.core.errors import did_you_mean
 
 
 class Closed(BaseModel):
-    """A model that refuses unknown keys and cannot be changed once checked."""
+    """A model that refuses unknown keys and numbers that are not finite, and cannot be changed once checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def describe(error: ValidationError, model: type[BaseModel] | None = None) -> str:
