@@ -1,5 +1,6 @@
 """The config as a whole: what is refused and how it is said, and what `ablations:` expand to."""
 
+import re
 import subprocess
 import sys
 
@@ -84,6 +85,31 @@ REFUSED = {
     "locale of no provider": ({"locales": ["en-US", "de-De", "fr-FR"]}, ["'de-De'", "did you mean 'de-DE'"]),
     "folder without a checkpoint": ({"base": "./nowhere"}, ["no folder './nowhere'", "tiny_encoder"]),
     "path in a name": ({"run": "a/b"}, ["run", "'a/b'"]),
+    "name too long for a folder": ({"run": "a" * 260}, ["run", "at most 100 characters", "aaa…"]),
+    "infinite": ({"finetune": {"epochs": float("inf")}}, ["finetune.epochs", "finite", "inf"]),
+    "not a number": ({"ablations": [block(target_similarity=float("nan"))]}, ["target_similarity", "finite"]),
+    "infinite parameter": ({"ablations": [block(method="ties", scaling=float("inf"))]}, ["scaling", "finite"]),
+    "misspelt encoder": ({"base": "bundled_encodr"}, ["'bundled_encodr'", "did you mean 'bundled_encoder'"]),
+    "pivot": ({"pivot": "de-CH"}, ["pivot: 'de-CH'", "did you mean 'de-DE'"]),
+    "another measure's name": ({"similarity": {"URIEL": {"measure": "NXN"}}}, ["URIEL is a measure", "NXN"]),
+    "no provider": ({"data": {"folder": "x"}}, ["data: the key `provider` is missing", "home_assistant, local_files"]),
+    "no mapping": ({"data": "x"}, ["data: must be a mapping", "got 'x'"]),
+    "parameter of an inner method": (
+        {"ablations": [block(method="layer_swap", outer="ties", outer_parameters={"densty": 0.1})]},
+        ["'block'", "outer_parameters, of ties", "unknown key 'densty'", "did you mean 'density'"],
+    ),
+    "parameter of one source": (
+        {"ablations": [block(method="per_source", by_source={"de-DE": {"density": 7}})]},
+        ["'block'", "inner_parameters, of ties", "density", "got 7"],
+    ),
+    "source of no locale": (
+        {"ablations": [block(method="per_source", by_source={"de-DD": {"density": 0.1}})]},
+        ["unknown source 'de-DD'", "did you mean 'de-DE'"],
+    ),
+    "layers upside down": (
+        {"ablations": [block(method="layer_swap", bottom=3, top=1)]},
+        ["'block'", "bottom 3 lies above top 1"],
+    ),
 }
 
 
@@ -98,6 +124,13 @@ def test_refused(case):
 def test_all_problems_are_said_at_once():
     message = refused(finetune={"epochs": -1}, seeds=[], locales=["en-US"])
     assert all(key in message for key in ("finetune.epochs", "seeds", "locales"))
+
+
+def test_what_is_wrong_between_keys_is_said_without_the_config():
+    message = refused(finetune={"batch_size": 3, "gpus": 2}, models={"de-DE": "x"}, seeds=[0, 1], labels=["a", "a"])
+    assert "finetune: batch_size 3 is not a multiple of gpus 2" in message and "home_assistant" not in message
+    message = refused(ablations=[block(), block()])
+    assert message == "the config is not valid:\n  two ablations have the same name"
 
 
 def test_a_label_that_the_provider_does_not_have_is_refused():
@@ -202,6 +235,15 @@ def test_names_are_unique_and_show_what_is_not_default():
     assert len({spec.key for spec in found.values()}) == len(found)
     assert "ties_density-0.5_URIEL_weights-uniform_kall_inc" in found
     assert "average_NXN_k2_exc" in found
+
+
+def test_a_name_is_fit_for_a_folder_and_a_pattern_whatever_its_parameters():
+    nested = {"outer": "ties", "outer_parameters": {"density": 0.1}}
+    (name,) = experiments(block(method="layer_swap", **nested))
+    assert name == "layer_swap_outer-ties_outer_parameters-density-0.1_URIEL_k2_exc"
+    by_source = {locale: {"density": 0.1, "scaling": 0.5} for locale in LOCALES}
+    many = experiments(block("a", method="per_source", sweep={"by_source": [by_source, by_source | {"fr-FR": None}]}))
+    assert len(many) == 2 and all(len(name) <= 150 and re.fullmatch(r"[\w.+-]+", name) for name in many)
 
 
 def test_two_experiments_never_share_a_name():

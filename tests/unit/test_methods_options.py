@@ -110,9 +110,12 @@ def test_masks_are_the_same_as_in_one_go():
     )
 
 
+def test_a_source_that_is_not_merged_counts_for_nothing():
+    plain = merge_one(ROWS, "per_source", inner_parameters={"density": 0.5})
+    assert merge_one(ROWS, "per_source", inner_parameters={"density": 0.5}, by_source={"xx": {"density": 1}}) == plain
+
+
 def test_mistakes_within_are_found():
-    with pytest.raises(XlmergeError, match="unknown source 'xx'"):
-        merge_one(ROWS, "per_source", by_source={"xx": None})
     with pytest.raises(XlmergeError, match="density ± epsilon"):
         merge_one(ROWS, "per_source", inner="della", by_source={NAMES[0]: {"density": 0.95}})
     with pytest.raises(XlmergeError, match="did you mean 'ties'"):

@@ -15,7 +15,7 @@ from workflow_scripts.checkpoints.files import WEIGHTS
 from workflow_scripts.checkpoints.models import Models, cosines_of_heads, encoder_distances, open_models
 from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path, write_json
-from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.errors import XlmergeError, unknown
 from workflow_scripts.core.signatures import parameter_model
 from workflow_scripts.core.validation import describe
 from workflow_scripts.merging.engine import (
@@ -59,8 +59,8 @@ def resolve_steps(models: Models, steps: Steps, head: Head) -> list[Step]:
     named = [name for step in given for name in step.tensors or ()]
     if len(set(named)) < len(named) or sum(step.tensors is None for step in given) > 1:
         raise XlmergeError("two steps merge the same tensors")
-    if unknown := set(named) - every:
-        raise XlmergeError(f"the model has no tensors {', '.join(sorted(unknown)[:SHOWN])}")
+    if strange := set(named) - every:
+        raise XlmergeError(f"the model has no tensors {', '.join(sorted(strange)[:SHOWN])}")
     resolved: list[Step] = []
     for step in given:
         tensors = every - set(named) if step.tensors is None else step.tensors
@@ -201,6 +201,9 @@ def _check_methods(steps: Sequence[Step], names: Sequence[str], groups: Sequence
         except ValidationError as error:
             model = parameter_model("merge method", step.method)
             raise XlmergeError(f"parameters of {step.method}: {describe(error, model)}") from None
+        for name in method.named_sources:
+            if name not in names:
+                raise XlmergeError(f"{step.method}: {unknown('source', name, names)}")
         if method.needs_data:
             raise XlmergeError(f"{method.name} needs data beside the weights: it works within the workflow only")
         for name in used:

@@ -231,9 +231,11 @@ def _align_labels(models: Models, configs: Mapping[str, Any], base: Any) -> None
 
 
 def _note_unused(models: Models) -> None:
+    """Tell what is left out; of θ₀, whose head for pretraining is expected, in the report only."""
     for name, checkpoint in {**models.checkpoints, BASE: models.base.checkpoint}.items():
         if checkpoint.unused:
-            models.notes.append(f"{name}: not part of a sequence classifier, left out: {', '.join(checkpoint.unused)}")
+            note = models.notes.append if name == BASE else models.note
+            note(f"{name}: not part of a sequence classifier, left out: {', '.join(checkpoint.unused)}")
 
 
 def encoder_distances(models: Models) -> dict[str, float]:

@@ -145,11 +145,13 @@ def tokenizer_files(folders: Sequence[Path]) -> list[Path]:
 
 
 def check_output(out: Path, as_folder: bool, overwrite: bool, inputs: Sequence[Path]) -> None:
-    """Raise an `XlmergeError` if an output would destroy something."""
+    """Raise an `XlmergeError` if an output would destroy something, or change a model that is merged."""
     resolved = out.resolve()
     for path in inputs:
         if resolved == path.resolve() or resolved in path.resolve().parents:
             raise XlmergeError(f"the output {out} would replace {path}, which is merged")
+        if path.resolve() in resolved.parents:
+            raise XlmergeError(f"the output {out} would lie in {path}, which is merged: choose a place outside of it")
     if not out.exists() or (as_folder and out.is_dir() and not any(out.iterdir())):
         return
     if as_folder != out.is_dir():

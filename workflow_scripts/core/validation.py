@@ -1,10 +1,14 @@
 """Config models, and their validation errors as sentences: where, what, and the nearest correct spelling."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workflow_scripts.core.errors import did_you_mean
+
+MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")  # pydantic's words for no mapping
+SHOWN = 80  # characters of a wrong value
 
 
 class Closed(BaseModel):
@@ -19,8 +23,7 @@ def describe(error: ValidationError, model: type[BaseModel] | None = None) -> st
 
 
 def _line(problem: dict[str, Any], model: type[BaseModel] | None) -> str:
-    where = ".".join(str(p) for p in problem["loc"]) or "config"
-    context = problem.get("ctx", {})
+    where, context, given = ".".join(map(str, problem["loc"])), problem.get("ctx", {}), problem["input"]
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
         return f"{where}: unknown key {key!r}{did_you_mean(key, _known_keys(problem['loc'], model))}"
@@ -29,20 +32,36 @@ def _line(problem: dict[str, Any], model: type[BaseModel] | None) -> str:
         return f"{where}: unknown {context['discriminator'].strip(chr(39))} {tag!r}{did_you_mean(tag, expected)} " + (
             f"(known: {', '.join(expected)})"
         )
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"
+    if problem["type"] == "union_tag_not_found":
+        key, known = context["discriminator"].strip("'"), sorted(filter(None, map(_tag, _tagged(problem["loc"], model))))
+        return f"{where}: the key `{key}` is missing; it is one of: {', '.join(known)}"
+    if problem["type"] in MAPPINGS:
+        return f"{where}: must be a mapping (keys with values), got {_short(given)}"
+    text = problem["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(given, Mapping | BaseModel) else f" (got {_short(given)})"  # a whole block is the user's to know
+    return f"{where}: {text}{got}" if where else text
+
+
+def _short(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _known_keys(loc: tuple[Any, ...], model: type[BaseModel] | None) -> list[str]:
-    """Walk down the model along the error's location and list the keys known there."""
+    """List the keys known where an unknown one is."""
+    return [name for m in _tagged(loc[:-1], model) for name in getattr(m, "model_fields", {})]
+
+
+def _tagged(loc: tuple[Any, ...], model: type[BaseModel] | None) -> list[Any]:
+    """Walk down the model along a location and list the models that may stand there."""
     current: Any = model
-    for part in loc[:-1]:
+    for part in loc:
         fields = getattr(current, "model_fields", {})
         if part in fields:
             current = _inner_model(fields[part].annotation)
         elif not isinstance(part, int):
             current = next((m for m in _union(current) if _tag(m) == part), current)
-    models = _union(current)
-    return [name for m in models for name in getattr(m, "model_fields", {})]
+    return _union(current)
 
 
 def _union(annotation: Any) -> list[Any]:

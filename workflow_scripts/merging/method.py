@@ -11,6 +11,7 @@ A method is one module in ``merging/methods/``:
 - ``check(parameters)``, optional: raises `XlmergeError` for values that do not go together;
 - ``SOURCES``, optional: the number of sources it takes;
 - ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
+- ``BY_SOURCE``, optional: its parameter whose keys are names of sources; of those that a merge lacks it makes nothing;
 - ``needs_base(parameters)``, optional: does it read θ₀?
 - ``NEEDS_GROUPS``, optional: does it need to know each source's group?
 - ``measurement(parameters)``, optional: what has to be measured on each source (see `Wanted`);
@@ -27,11 +28,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.signatures import changed_parameters, parameters, plugin_function
+from workflow_scripts.core.signatures import changed_parameters, parameter_model, parameters, plugin_function
+from workflow_scripts.core.validation import describe
 from workflow_scripts.merging.pieces import Context, Shape
 from workflow_scripts.merging.streaming import Reader, Sources, Tensor
 
@@ -140,8 +142,12 @@ class Method:
     @property
     def inner(self) -> "dict[str, Method]":
         """The methods that its parameters name, by parameter."""
-        roles = getattr(self.module, "INNER", ())
-        return {r: load_method(self.settings[r], self.settings[f"{r}_parameters"] or {}) for r in roles}
+        return {role: inner_method(self.settings, role) for role in getattr(self.module, "INNER", ())}
+
+    @property
+    def named_sources(self) -> list[str]:
+        """The sources that its parameters name."""
+        return list(self.settings.get(getattr(self.module, "BY_SOURCE", ""), None) or {})
 
     @property
     def combines(self) -> bool:
@@ -226,6 +232,22 @@ def load_method(name: str, given: Mapping[str, Any]) -> Method:
         if inner.needs_data:
             raise XlmergeError(f"{name}: {role} cannot be {inner.name}, which needs data")
     return method
+
+
+def inner_method(settings: Mapping[str, Any], role: str, more: Mapping[str, Any] | None = None) -> Method:
+    """Return the method that a parameter of another one names; `more` go on top of its parameters.
+
+    Raises
+    ------
+    XlmergeError
+        If its parameters are wrong; the message says where they stand.
+    """
+    name, given = settings[role], {**(settings[f"{role}_parameters"] or {}), **(more or {})}
+    try:
+        return load_method(name, given)
+    except ValidationError as error:
+        problem = describe(error, parameter_model("merge method", name))
+        raise XlmergeError(f"{role}_parameters, of {name}: {problem}") from None
 
 
 def methods_in(name: str, given: Mapping[str, Any]) -> list[str]:

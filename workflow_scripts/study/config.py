@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Discriminator, Field, field_validator, model_validator
 
 from workflow_scripts.core import registry
+from workflow_scripts.core.errors import did_you_mean
 from workflow_scripts.core.validation import Closed
 from workflow_scripts.selection.systems import ASKABLE, AVERAGE_ALL, SEED_SOUP, TIERS
 
@@ -174,12 +175,12 @@ def _data_settings() -> Any:
 class Run(Closed):
     """A complete run."""
 
-    run: str = Field(pattern=NAME, description="Name of the output folder: `results/{run}/`.")
+    run: str = Field(pattern=NAME, max_length=100, description="Name of the output folder: `results/{run}/`.")
     locales: list[Locale] = Field(min_length=2, description="The locales: each gets a model, each is a target.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         default=[0], min_length=1, description="Training seeds. One seed: the report is descriptive."
     )
-    pivot: Locale = Field("en-US", description="The locale of the `english` baseline, where the run has it.")
+    pivot: Locale = Field("en-US", description="The locale of the `english` baseline, one of the run's; without it the baseline is left out.")
     labels: list[str] | None = Field(
         None, min_length=2, description="Ordered list of intents; default: the provider's own list."
     )
@@ -221,8 +222,11 @@ class Run(Closed):
     @classmethod
     def _named_measures(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, settings in value.items():
-            if not isinstance(settings.get("measure", name), str):
+            measure = settings.get("measure", name)
+            if not isinstance(measure, str):
                 raise ValueError(f"{name}.measure must be the name of a similarity measure")
+            if measure.lower() != name.lower() and name.lower() in registry.names("similarity measure"):
+                raise ValueError(f"{name} is a measure itself and cannot stand for {measure}; call the variant otherwise")
         return value
 
     @field_validator("locales", "seeds", "labels", "baselines")
@@ -232,6 +236,13 @@ class Run(Closed):
             twice = sorted({v for v in value if value.count(v) > 1})
             raise ValueError(f"listed twice: {', '.join(map(str, twice))}")
         return value
+
+    @model_validator(mode="after")
+    def _pivot_has_a_model(self) -> "Run":
+        if "pivot" in self.model_fields_set and self.pivot not in self.locales:
+            near = did_you_mean(self.pivot, self.locales) or "; name one of them, or leave it out"
+            raise ValueError(f"pivot: {self.pivot!r} is not among the run's locales{near}")
+        return self
 
     @model_validator(mode="after")
     def _own_models(self) -> "Run":

@@ -10,9 +10,11 @@ from workflow_scripts.core import registry, signatures
 from workflow_scripts.core.digests import digest_of
 from workflow_scripts.core.errors import XlmergeError, did_you_mean
 from workflow_scripts.core.validation import describe
+from workflow_scripts.merging.method import load_method
 from workflow_scripts.study.config import Ablation, Experiment, Run
 
 PLUGINS = (("method", "merge method"), ("selector", "selector"))
+LONGEST = 150  # characters of an experiment's name: it is a folder's, and part of a log's
 
 
 class Expanded(NamedTuple):
@@ -106,6 +108,7 @@ def _canonical(row: dict[str, Any], run: Run, used: set[str]) -> Expanded:
         used |= accepted & set(row)
         given = {k: row[k] for k in accepted & set(row)}
         settings[f"{key}_parameters"] = signatures.parameters(kind, settings[key], given)
+    load_method(settings["method"], settings["method_parameters"])  # do they go together?
     settings["similarity_type"] = _similarity_type(run, settings["similarity_type"])
     _check_family(keys.model_family, run)
     return Expanded(settings, _targets(keys.locales, run, settings["selector"]), keys.supervision, keys.joint)
@@ -172,4 +175,5 @@ def experiment_name(settings: dict[str, Any]) -> str:
         parts.append(f"target-{settings['target_similarity']}")
     if settings["compatibility"]:
         parts.append("compatible")
-    return "_".join(parts)
+    name = "_".join(parts)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}_{digest_of(settings)[:8]}"

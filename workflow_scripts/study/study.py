@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflow_scripts.core import registry
-from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.errors import XlmergeError, did_you_mean, unknown
 from workflow_scripts.core.paths import Paths, run_paths
 from workflow_scripts.core.signatures import parameters
 from workflow_scripts.core.validation import describe
@@ -109,7 +109,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     measures = _measures(run, experiments)
     languages = _languages(run, measures)
     for name, spec in experiments.items():
-        _check_method(name, spec, languages)
+        _check_method(name, spec, run, languages)
         _check_supervision(name, spec, measures)
     return Study(run, run_paths(run.run), labels, experiments, measures, languages)
 
@@ -135,6 +135,8 @@ def _check_model(key: str, name: str, built_in: Sequence[str]) -> None:
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         others = f", or one of: {', '.join(built_in)}" if built_in else ""
         raise XlmergeError(f"{key}: there is no folder {name!r}; give an existing one, a hub id{others}")
+    elif near := did_you_mean(name, built_in, cutoff=0.8):
+        raise XlmergeError(f"{key}: {name!r} is neither a folder nor a built-in encoder{near}")
 
 
 def built_in_encoder(name: str) -> list[str]:
@@ -161,18 +163,21 @@ def _check_candidates(name: str, spec: ExperimentSpec, run: Run) -> None:
         )
 
 
-def _check_method(name: str, spec: ExperimentSpec, languages: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise an `XlmergeError` if a method takes another number of sources, or cannot group them."""
+def _check_method(name: str, spec: ExperimentSpec, run: Run, languages: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise an `XlmergeError` if a method takes another number of sources, names unknown ones or cannot group them."""
     settings, module = spec.settings, registry.load("merge method", spec.settings["method"])
     wanted, k = getattr(module, "SOURCES", None), settings["num_languages"]
     if wanted is not None and k not in {wanted, "all"}:
         raise XlmergeError(f"experiment {name}: {settings['method']} merges exactly {wanted} sources, not {k}")
+    for source in load_method(settings["method"], settings["method_parameters"]).named_sources:
+        if source not in run.locales:
+            raise XlmergeError(f"experiment {name}: {unknown('source', source, run.locales)}")
     if not getattr(module, "NEEDS_GROUPS", False):
         return
     by = settings["method_parameters"]["by"]
-    unknown = [locale for locale, row in languages.items() if row[by] == "unknown"]
-    if unknown:
-        raise XlmergeError(f"experiment {name}: the {by} of {unknown[0]} is not known; say it under `languages:`")
+    undescribed = [locale for locale, row in languages.items() if row[by] == "unknown"]
+    if undescribed:
+        raise XlmergeError(f"experiment {name}: the {by} of {undescribed[0]} is not known; say it under `languages:`")
 
 
 def _check_supervision(name: str, spec: ExperimentSpec, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.method import Method, load_method
+from workflow_scripts.merging.method import Method, inner_method
 from workflow_scripts.merging.pieces import Context, Layout, Piece, Shape
 from workflow_scripts.merging.streaming import Sources, Tensor
 
@@ -61,7 +61,7 @@ def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -
         raise XlmergeError("layer_swap needs to know the model's encoder layers")
     if not 0 <= bottom <= top <= layers:
         raise XlmergeError(f"layer_swap: need 0 ≤ bottom ≤ top ≤ {layers} layers, got bottom {bottom} and top {top}")
-    methods = {role: _method(role, parameters) for role in INNER}
+    methods = {role: inner_method(parameters, role) for role in INNER}
     for method in methods.values():
         method.check_sources(len(context.names))
     return {role: (method, method.prepare(sources, context)) for role, method in methods.items()}
@@ -70,23 +70,22 @@ def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -
 def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:
     """Return what the method in charge wants."""
     role = _in_charge(tensor, parameters["bottom"], parameters["top"], context.layout)
-    return _method(role, parameters).shape(tensor, context)
+    return inner_method(parameters, role).shape(tensor, context)
 
 
 def needs_base(parameters: Mapping[str, Any]) -> bool:
     """Return whether one of the methods needs θ₀."""
-    return any(_method(role, parameters).needs_base for role in INNER)
+    return any(inner_method(parameters, role).needs_base for role in INNER)
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise an `XlmergeError` if a method does not work on pieces."""
+    """Raise an `XlmergeError` if a method does not work on pieces, or the middle ends below where it begins."""
+    bottom, top = parameters["bottom"], parameters["top"]
+    if bottom is not None and top is not None and bottom > top:
+        raise XlmergeError(f"layer_swap: bottom {bottom} lies above top {top}")
     for role in INNER:
-        if _method(role, parameters).combines:
+        if inner_method(parameters, role).combines:
             raise XlmergeError(f"layer_swap: {role} cannot be {parameters[role]}, which is made of other merges")
-
-
-def _method(role: str, parameters: Mapping[str, Any]) -> Method:
-    return load_method(parameters[role], parameters[f"{role}_parameters"] or {})
 
 
 def _in_charge(tensor: Tensor, bottom: int | None, top: int | None, layout: Layout) -> str:

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.core.errors import XlmergeError, unknown
 from workflow_scripts.merging.engine import run_merge
-from workflow_scripts.merging.method import Merge, load_method
+from workflow_scripts.merging.method import Merge, inner_method
 from workflow_scripts.merging.streaming import Reader
 
 USES_WEIGHTS = True
 SHAPE = "merge"
 INNER = ("inner", "outer")
+BY_SOURCE = "by_source"
 
 
 def per_source(
@@ -26,7 +26,8 @@ def per_source(
     inner_parameters: Annotated[dict[str, Any] | None, Field(description="Its parameters.")] = None,
     by_source: Annotated[
         dict[str, dict[str, Any] | None] | None,
-        Field(description="Source → parameters that differ from `inner_parameters`; null: the source as it is."),
+        Field(description="Source → parameters that differ from `inner_parameters`; null: the source as it is. "
+            "A source that a merge lacks counts for nothing."),
     ] = None,
     outer: Annotated[str, Field(description="Method that merges what results.")] = "similarity",
     outer_parameters: Annotated[dict[str, Any] | None, Field(description="Its parameters.")] = None,
@@ -49,11 +50,8 @@ def per_source(
     -----
     mergekit's parameters per model (``density``, ``gamma``, ``epsilon``).
     """
-    names, sparse = merge.context.names, by_source or {}
-    for name in sparse:
-        if name not in names:
-            raise XlmergeError(f"per_source: {unknown('source', name, names)}")
-    alone = [sparse.get(name, {}) for name in names]
+    sparse = by_source or {}
+    alone = [sparse.get(name, {}) for name in merge.context.names]
     sources = tuple(
         merge.sources[i] if given is None else _through(merge, i, inner, {**(inner_parameters or {}), **given})
         for i, given in enumerate(alone)
@@ -72,6 +70,5 @@ def _through(merge: Merge, source: int, method: str, parameters: Mapping[str, An
 
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise an `XlmergeError` if a source's own parameters are wrong."""
-    given = parameters["inner_parameters"] or {}
     for sparse in (parameters["by_source"] or {}).values():
-        load_method(parameters["inner"], {**given, **(sparse or {})})
+        inner_method(parameters, "inner", sparse)
