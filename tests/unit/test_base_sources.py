@@ -171,5 +171,5 @@ def test_a_hub_id_comes_from_the_cache_and_its_commit_is_recorded(without_a_netw
 
 def test_an_encoder_that_cannot_be_fetched_is_named_with_the_remedy(without_a_network):
     said = " ".join((without_a_network / "said").read_text(encoding="utf-8").split())
-    assert "'somebody/absent' cannot be loaded" in said and "hf download somebody/absent" in said
+    assert "'somebody/absent' is neither a folder" in said and "hf download somebody/absent" in said
     assert not (without_a_network / "absent/model").exists()

@@ -67,24 +67,31 @@ def test_a_path_that_does_not_exist_is_not_looked_for_on_the_hub(models, tmp_pat
     refuse([*models[:2], tmp_path / "nowhere"], tmp_path, "nowhere does not exist")
 
 
-def test_a_hub_id_without_a_network_is_explained(models, tmp_path, monkeypatch):
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def test_a_hub_id_without_a_network_is_explained_after_one_try(models, tmp_path, monkeypatch):
+    asked = []
 
-    def unreachable(*_, **__):
-        raise LocalEntryNotFoundError("no connection\nlong story")
+    def unreachable(name, **_):
+        asked.append(name)
+        raise ConnectionError("no connection")
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
-    message = r"owner/some-model is no local folder or file, .*hub \(no connection\)\. Without a network"
+    monkeypatch.setattr("workflow_scripts.models.base.model_info", unreachable)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked again"))
+    message = (
+        r"'owner/some-model' is neither a folder nor .*cannot be reached \(no connection\).*hf download owner/some"
+    )
     refuse([*models[:2], "owner/some-model"], tmp_path, message)
+    refuse(["bundled_encodr", *models[1:]], tmp_path, "did you mean 'bundled_encoder'")
+    assert asked == ["owner/some-model", "bundled_encodr"]
 
 
 def test_a_hub_id_is_fetched_without_what_is_not_needed(models, tmp_path, monkeypatch):
     asked = {}
 
-    def download(name, allow_patterns):
+    def download(name, allow_patterns, local_files_only):
         asked[name] = allow_patterns
         return str(models[2])
 
+    monkeypatch.setattr("workflow_scripts.models.base.model_info", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     expected = merge(models[1:], models[0], tmp_path / "out")
     found = merge([models[1], "owner/model"], models[0], tmp_path / "again")
@@ -122,6 +129,9 @@ def test_overwriting_spares_what_is_no_model(models, tmp_path):
 @pytest.mark.parametrize("which", ["model0", "base", ""])
 def test_the_output_never_replaces_an_input(which, models, tmp_path):
     before = set(tmp_path.rglob("*"))
+    with pytest.raises(XlmergeError, match="would lie in .*model0.*outside of it"):
+        merge(models[1:], models[0], models[1] / "merged")
+    assert not (models[1] / "merged").exists()
     with pytest.raises(XlmergeError, match="would replace"):
         merge(models[1:], models[0], tmp_path / which, overwrite=True)
     assert set(tmp_path.rglob("*")) == before

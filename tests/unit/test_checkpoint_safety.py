@@ -77,6 +77,20 @@ def test_an_encoder_tensor_that_the_base_lacks_is_named(models, tmp_path):
     refuse(models, tmp_path, f"the base .*lacks tensor {WEIGHT}")
 
 
+def test_a_tensor_that_only_one_source_has_is_left_out_aloud(models, tmp_path, capsys):
+    change_state(models[2], **{"bert.encoder.layer.1.adapter.weight": torch.ones(4)})
+    merge(models[1:], models[0], tmp_path / "out")
+    text = "model1: not part of a sequence classifier, left out: bert.encoder.layer.1.adapter.weight"
+    assert f"warning: {text}" in capsys.readouterr().err
+    assert text in json.loads((tmp_path / "out/xlmerge.json").read_text())["notes"]
+
+
+def test_a_source_that_is_not_merged_has_no_parameters_of_its_own(models, tmp_path):
+    step = Step("per_source", {"by_source": {"model7": {"density": 0.5}}}, (0.5, 0.5))
+    with pytest.raises(XlmergeError, match=r"per_source: unknown source 'model7'; did you mean"):
+        merge_checkpoints(models[1:], models[0], tmp_path / "out", [step])
+
+
 def test_integers_in_place_of_weights_are_refused(models, tmp_path):
     change_state(models[2], **{WEIGHT: torch.ones(16, 24, dtype=torch.int8)})
     refuse(models, tmp_path, f"tensor {WEIGHT} is stored as I8")

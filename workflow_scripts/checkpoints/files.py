@@ -247,21 +247,20 @@ def locate_base(base: str | Path) -> Path:
 
 def _fetch(name: str) -> str:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    from workflow_scripts.models.base import hub_has
+
+    def fetch() -> str:
+        return snapshot_download(name, allow_patterns=WANTED, local_files_only=not asks_hub)
+
+    asks_hub = hub_has(name)
     try:
-        snapshot = snapshot_download(name, allow_patterns=WANTED)
-        return snapshot_download(name, allow_patterns=WANTED) if drop_damaged(snapshot) else snapshot
-    except RepositoryNotFoundError:
-        raise XlmergeError(
-            f"{name} is neither a local folder or file nor a model on the hub that you may read"
-        ) from None
+        snapshot = fetch()
+        return fetch() if drop_damaged(snapshot) else snapshot
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise XlmergeError(
-            f"{name} is no local folder or file, and it could not be fetched from the hub ({first}). Without a "
-            "network, fetch it elsewhere (`hf download`) and give the folder."
-        ) from None
+        raise XlmergeError(f"{name} could not be fetched from the hub ({first})") from None
 
 
 def task_vector_file(path: Path) -> Path | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import model_info, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
@@ -15,7 +16,7 @@ from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.downloads import drop_damaged, shared
-from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.errors import XlmergeError, did_you_mean
 from workflow_scripts.core.paths import user_cache
 
 ENCODER_FORMAT = 1  # raise it when a built-in encoder's folder changes
@@ -47,11 +48,13 @@ def build_base(name: str, revision: str | None, labels: list[str], head_seed: in
     XlmergeError
         If the encoder cannot be found or its weights do not match its architecture.
     """
-    source = encoder_folder(name)
-    if not Path(source).is_dir() and (snapshot := _snapshot(source, revision)):
-        drop_damaged(snapshot)
-    model = _load(source, revision, labels, derive_seed("head", head_seed))
-    tokenizer = _tokenizer(source, revision)
+    source, asks_hub = encoder_folder(name), False
+    if not Path(source).is_dir():
+        if snapshot := _snapshot(source, revision):
+            drop_damaged(snapshot)
+        asks_hub = hub_has(source, revision)
+    model = _load(source, revision, labels, derive_seed("head", head_seed), asks_hub)
+    tokenizer = _tokenizer(source, revision, asks_hub)
     tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
     with atomic_path(folder) as temporary:
         model.save_pretrained(temporary, max_shard_size="1TB")  # one file: it is read tensor by tensor
@@ -66,6 +69,35 @@ def _snapshot(name: str, revision: str | None) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
+def hub_has(name: str, revision: str | None = None) -> bool:
+    """Ask the hub for a model, once, where the libraries try for a minute; False if only the hub's cache has it.
+
+    Raises
+    ------
+    XlmergeError
+        If the hub has no such model, or it cannot be reached and its cache has none.
+    """
+    try:
+        model_info(name, revision=revision, timeout=10)
+    except RepositoryNotFoundError:
+        problem = "the hub has no such model that you may read: check the spelling"
+    except RevisionNotFoundError:
+        problem = f"the hub has it, but no revision {revision!r}"
+    except HFValidationError:
+        problem = "it cannot be the name of a model on the hub either"
+    except Exception as error:  # no network: each version of the hub's client has errors of its own
+        problem = (
+            f"the hub cannot be reached ({error}): check the spelling, or run `hf download {name}` where there is a "
+            "network and copy that machine's hub cache (HF_HOME)"
+        )
+    else:
+        return True
+    if _snapshot(name, revision) is None:
+        near = did_you_mean(name, registry.names("encoder"))
+        raise XlmergeError(f"{name!r} is neither a folder nor a built-in encoder; {problem}{near}")
+    return False
+
+
 def encoder_folder(name: str) -> str:
     """Return what transformers should load for a base's name; a built-in encoder is verified, or built."""
     if name not in registry.names("encoder"):
@@ -74,7 +106,7 @@ def encoder_folder(name: str) -> str:
     return str(shared(user_cache() / f"{name}-v{ENCODER_FORMAT}", registry.load("encoder", name).build))
 
 
-def _load(source: str, revision: str | None, labels: list[str], seed: int) -> PreTrainedModel:
+def _load(source: str, revision: str | None, labels: list[str], seed: int, asks_hub: bool) -> PreTrainedModel:
     id2label = dict(enumerate(labels))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -86,6 +118,7 @@ def _load(source: str, revision: str | None, labels: list[str], seed: int) -> Pr
                 id2label=id2label,
                 label2id={v: k for k, v in id2label.items()},
                 dtype=torch.float32,
+                local_files_only=not asks_hub,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
@@ -99,9 +132,9 @@ def _load(source: str, revision: str | None, labels: list[str], seed: int) -> Pr
     return model
 
 
-def _tokenizer(source: str, revision: str | None) -> Any:
+def _tokenizer(source: str, revision: str | None, asks_hub: bool) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, local_files_only=not asks_hub)
     except (OSError, ValueError, ImportError) as error:
         raise _unusable(source, error) from error
     if tokenizer.pad_token_id is None:
@@ -110,14 +143,10 @@ def _tokenizer(source: str, revision: str | None) -> Any:
 
 
 def _unusable(source: str, error: Exception) -> XlmergeError:
-    remedy = (
-        "Give a folder with config.json, weights and tokenizer."
-        if Path(source).is_dir()
-        else "Give a folder with config.json, weights and tokenizer, or a hub id. A hub id is downloaded once, by the "
-        f"rule `base`, on the machine where Snakemake runs; without a network there, run `hf download {source}` "
-        "elsewhere and copy that machine's hub cache (HF_HOME)."
+    return XlmergeError(
+        f"base {source!r} cannot be loaded as an encoder: {error}\nGive a folder with config.json, weights and "
+        "tokenizer, or the hub id of such a model."
     )
-    return XlmergeError(f"base {source!r} cannot be loaded as an encoder: {error}\n{remedy}")
 
 
 def _damaged_weights(source: str) -> XlmergeError:

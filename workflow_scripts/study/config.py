@@ -180,7 +180,10 @@ class Run(Closed):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         default=[0], min_length=1, description="Training seeds. One seed: the report is descriptive."
     )
-    pivot: Locale = Field("en-US", description="The locale of the `english` baseline, one of the run's; without it the baseline is left out.")
+    pivot: Locale = Field(
+        "en-US",
+        description="The locale of the `english` baseline, one of the run's; without it the baseline is left out.",
+    )
     labels: list[str] | None = Field(
         None, min_length=2, description="Ordered list of intents; default: the provider's own list."
     )
@@ -226,7 +229,9 @@ class Run(Closed):
             if not isinstance(measure, str):
                 raise ValueError(f"{name}.measure must be the name of a similarity measure")
             if measure.lower() != name.lower() and name.lower() in registry.names("similarity measure"):
-                raise ValueError(f"{name} is a measure itself and cannot stand for {measure}; call the variant otherwise")
+                raise ValueError(
+                    f"{name} is a measure itself and cannot stand for {measure}; call the variant otherwise"
+                )
         return value
 
     @field_validator("locales", "seeds", "labels", "baselines")

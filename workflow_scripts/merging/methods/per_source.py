@@ -26,8 +26,10 @@ def per_source(
     inner_parameters: Annotated[dict[str, Any] | None, Field(description="Its parameters.")] = None,
     by_source: Annotated[
         dict[str, dict[str, Any] | None] | None,
-        Field(description="Source → parameters that differ from `inner_parameters`; null: the source as it is. "
-            "A source that a merge lacks counts for nothing."),
+        Field(
+            description="Source → parameters that differ from `inner_parameters`; null: the source as it is. "
+            "A source that a merge lacks counts for nothing."
+        ),
     ] = None,
     outer: Annotated[str, Field(description="Method that merges what results.")] = "similarity",
     outer_parameters: Annotated[dict[str, Any] | None, Field(description="Its parameters.")] = None,
