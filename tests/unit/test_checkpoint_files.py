@@ -129,7 +129,7 @@ def test_overwriting_spares_what_is_no_model(models, tmp_path):
 @pytest.mark.parametrize("which", ["model0", "base", ""])
 def test_the_output_never_replaces_an_input(which, models, tmp_path):
     before = set(tmp_path.rglob("*"))
-    with pytest.raises(XlmergeError, match="would lie in .*model0.*outside of it"):
+    with pytest.raises(XlmergeError, match=r"would lie in .*model0.*outside of it"):
         merge(models[1:], models[0], models[1] / "merged")
     assert not (models[1] / "merged").exists()
     with pytest.raises(XlmergeError, match="would replace"):

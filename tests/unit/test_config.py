@@ -92,7 +92,10 @@ REFUSED = {
     "misspelt encoder": ({"base": "bundled_encodr"}, ["'bundled_encodr'", "did you mean 'bundled_encoder'"]),
     "pivot": ({"pivot": "de-CH"}, ["pivot: 'de-CH'", "did you mean 'de-DE'"]),
     "another measure's name": ({"similarity": {"URIEL": {"measure": "NXN"}}}, ["URIEL is a measure", "NXN"]),
-    "no provider": ({"data": {"folder": "x"}}, ["data: the key `provider` is missing", "home_assistant, local_files"]),
+    "no provider": (
+        {"data": {"folder": "x"}},
+        ["data: the key `provider` is missing", "known: home_assistant, local_files"],
+    ),
     "no mapping": ({"data": "x"}, ["data: must be a mapping", "got 'x'"]),
     "parameter of an inner method": (
         {"ablations": [block(method="layer_swap", outer="ties", outer_parameters={"densty": 0.1})]},

@@ -33,17 +33,12 @@ def _line(problem: dict[str, Any], model: type[BaseModel] | None) -> str:
             f"(known: {', '.join(expected)})"
         )
     if problem["type"] == "union_tag_not_found":
-        key, known = (
-            context["discriminator"].strip("'"),
-            sorted(filter(None, map(_tag, _tagged(problem["loc"], model)))),
-        )
-        return f"{where}: the key `{key}` is missing; it is one of: {', '.join(known)}"
+        known = sorted(filter(None, map(_tag, _tagged(problem["loc"], model))))
+        return f"{where}: the key `{context['discriminator'].strip(chr(39))}` is missing (known: {', '.join(known)})"
     if problem["type"] in MAPPINGS:
         return f"{where}: must be a mapping (keys with values), got {_short(given)}"
     text = problem["msg"].removeprefix("Value error, ")
-    got = (
-        "" if isinstance(given, Mapping | BaseModel) else f" (got {_short(given)})"
-    )  # a whole block is the user's to know
+    got = "" if isinstance(given, Mapping | BaseModel) else f" (got {_short(given)})"  # of a block its place is enough
     return f"{where}: {text}{got}" if where else text
 
 

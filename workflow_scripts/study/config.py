@@ -182,7 +182,7 @@ class Run(Closed):
     )
     pivot: Locale = Field(
         "en-US",
-        description="The locale of the `english` baseline, one of the run's; without it the baseline is left out.",
+        description="The locale of the `english` baseline, which a run without that locale does not have.",
     )
     labels: list[str] | None = Field(
         None, min_length=2, description="Ordered list of intents; default: the provider's own list."
