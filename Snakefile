@@ -48,14 +48,12 @@ rule all:
 
 
 onstart:
-    with head.clean_errors():
-        head.hold_run_lock(S)
-    head.wake_when_jobs_end(workflow)
+    head.begin(workflow, S, CONSOLE, log)
 
 
 onsuccess:
-    head.print_summary(S)
+    head.end(S, CONSOLE)
 
 
 onerror:
-    head.print_batch_system_errors(log)
+    head.print_batch_system_errors(log, CONSOLE)

@@ -7,19 +7,20 @@ from snakemake.logging import logger
 from workflow_scripts.core.environment import PACKAGE, set_environment
 from workflow_scripts.core.fingerprint import data_fingerprint, fingerprint
 from workflow_scripts.core.registry import resolve
-from workflow_scripts.study import head
+from workflow_scripts.running import head
+from workflow_scripts.running.console import take_over
 from workflow_scripts.study.needs import Needs, one_of, stable
-from workflow_scripts.study.progress import follow_stages
 from workflow_scripts.study.study import load_study
 
 set_environment()
-logging.raiseExceptions = False  # the rich logger stumbles over jobs that the batch system refused: they have no log
+logging.raiseExceptions = False  # on a full disk Snakemake cannot write its log
+CONSOLE = take_over(workflow, logger)
 
 with head.clean_errors():
     S = load_study(config)
 
-if workflow.is_main_process:
-    follow_stages(S, logger)
+if CONSOLE:
+    CONSOLE.run, CONSOLE.folder = S.run.run, S.paths.root
 
 P = S.paths
 N = Needs(S)

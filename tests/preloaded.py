@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 LIBRARIES = (
     "snakemake.cli", "snakemake.profiles", "snakemake.script", "snakemake.report.html_reporter",
-    "snakemake.storage", "snakemake_executor_plugin_slurm", "snakemake_logger_plugin_rich", "argparse_dataclass",
+    "snakemake.storage", "snakemake_executor_plugin_slurm", "argparse_dataclass",
     "nbformat", "rich._emoji_codes", "smart_open", "urllib3.util.retry", "torch", "torch._dynamo", "transformers",
     "transformers.trainer", "transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert", "transformers.models.bloom.modeling_bloom",

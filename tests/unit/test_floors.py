@@ -16,7 +16,7 @@ FLOORS = [
     {"merging", "results"},
     {"checkpoints", "similarity", "statistics", "study"},
     {"findings", "planning"},
-    {"report"},
+    {"report", "running"},
     {"jobs", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from tests.conftest import ROOT
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.messages import SHOWN, batch_system_errors
-from workflow_scripts.study import head
+from workflow_scripts.running import head
 
 REFUSED = """\
 [Sun Nov 22 06:07:12 2026]
@@ -72,7 +73,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from tests.unit.test_head import study
-from workflow_scripts.study.head import hold_run_lock
+from workflow_scripts.running.head import hold_run_lock
 hold_run_lock(study(Path(sys.argv[1])))
 print("held", flush=True)
 sys.stdin.read()
@@ -125,3 +126,11 @@ def test_a_finished_run_says_what_it_found_and_where_the_report_is(tmp_path, cap
     (tmp_path / "report/summary.txt").write_text("merging pays")
     head.print_summary(study(tmp_path))
     assert capsys.readouterr().out == f"\nmerging pays\nThe report: {tmp_path}/report/report.html\n"
+
+
+def test_a_path_works_where_the_user_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PWD", str(tmp_path))
+    assert head.shown(Path("results/report.html")) == "results/report.html"
+    monkeypatch.setenv("PWD", "/")  # Snakemake was sent here by --directory
+    assert head.shown(Path("results/report.html")) == f"{tmp_path}/results/report.html"

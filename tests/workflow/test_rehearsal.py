@@ -47,7 +47,7 @@ def test_what_grows_with_the_locales_is_planned_before_anything_is_made(tmp_path
     total = planned.pop("total")
     assert total == sum(planned.values())
     assert {rule: planned.pop(rule) for rule in PER_LOCALE} == {rule: n * N for rule, n in PER_LOCALE.items()}
-    assert sum(planned.values()) < 30 and planned["similarity matrix"] + planned["compare languages"] == 8
+    assert sum(planned.values()) < 30 and planned["similarity_matrix"] + planned["compare_languages"] == 8
     assert not (tmp_path / "results" / "massive" / "data").exists()
 
 

@@ -90,7 +90,7 @@ def read_jobs(arguments: list[str]) -> tuple[Study, list[Job]] | None:
                 pseudo_executor="dryrun", execution_settings=ExecutionSettings(lock=False)
             )
             workflow = workflow_api._workflow  # Snakemake's API builds the DAG but does not hand it out
-            return load_study(workflow.config), _jobs(workflow)
+            return load_study(workflow.config), jobs_of(workflow)
         except Exception as error:  # Snakemake's printer finds the rule and the line, as for a run
             api.print_exception(error)
             return None
@@ -107,7 +107,8 @@ def _dag_settings(options: Any) -> DAGSettings:
     )
 
 
-def _jobs(workflow: Any) -> list[Job]:
+def jobs_of(workflow: Any) -> list[Job]:
+    """Return all jobs with outputs, in the order of their rules, of a workflow whose DAG is built."""
     dag = workflow.dag
     order = {rule.name: i for i, rule in enumerate(workflow.rules)}
     producers = {str(file): job.rule.name for job in dag.jobs for file in job.output}
