@@ -5,10 +5,14 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo plan recommend test test-all lint docs wheel install install-dev clean
+.PHONY: demo demo-takes plan recommend test test-all lint docs wheel install install-dev clean
 
-demo: install
-	$(BIN)/snakemake --cores $(CORES)
+demo: demo-takes install
+	@$(BIN)/snakemake --cores $(CORES)
+
+demo-takes:
+	@test -e $(VENV)/.installed || echo "make demo: first Python packages are installed into $(VENV) (2.4 GB, more where pip brings CUDA's libraries; pip says what it downloads); then the default study runs, which begins with what it takes: jobs, minutes, downloads, disk."
+
 
 plan: install
 	@$(BIN)/xlmerge plan $(addprefix --gpus ,$(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) $(if $(CONFIG),--configfile $(CONFIG))
@@ -50,12 +54,12 @@ install-dev: $(VENV)/.installed-dev
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xlmerge needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements-dev.lock
 	touch $@
 
 clean:

@@ -14,7 +14,7 @@ import pytest
 from tests.terminal import COLUMNS, LINES, Terminal
 from workflow_scripts.running import console as console_module
 from workflow_scripts.running.console import Console, clock, failure, subject, take_over
-from workflow_scripts.running.course import Course, amounts
+from workflow_scripts.running.course import Course, amounts, downloads
 
 
 class Clock:
@@ -82,8 +82,32 @@ def test_more_jobs_than_announced_and_jobs_without_a_price() -> None:
 
 def test_what_a_run_takes_is_said_in_a_line() -> None:
     assert amounts(course_of_three()[0], 2) == "15 jobs, about 4 min on 2 cores, 2 MB new on disk"
+    fetching = Course({"base": 2}, {"base": 30.0}, lambda _: 1, needs=2e9, fetches=91e6)
+    assert amounts(fetching, 0) == "2 jobs, about 1 min, 91 MB to download, 2.0 GB new on disk"
     one = Course({"merge": 1}, {"merge": 3.0}, lambda _: 1)
     assert amounts(one, 1) == "1 job, about 3 s on 1 core, 0 MB new on disk"
+
+
+@pytest.mark.parametrize(
+    ("base", "cached", "megabytes"),
+    [
+        ("bundled_encoder", "", 91),
+        ("bundled_encoder", "bundled_encoder-v1", 0),
+        ("tiny_encoder", "", 0),
+        ("xlm-roberta-base", "", 1114),
+        ("xlm-roberta-base", "hub/models--xlm-roberta-base", 0),
+        ("nobody/knows", "", 0),
+    ],
+)
+def test_a_download_is_announced_unless_it_is_there(
+    base: str, cached: str, megabytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XLMERGE_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    (tmp_path / cached).mkdir(parents=True, exist_ok=True)
+    run = SimpleNamespace(base=SimpleNamespace(name=base), data=SimpleNamespace(provider="massive"))
+    assert downloads(SimpleNamespace(run=run), {"base"}) == pytest.approx(megabytes * 1e6, rel=1e-3)
+    assert downloads(SimpleNamespace(run=run), {"fetch"}) == 40e6 and downloads(SimpleNamespace(run=run), ()) == 0
 
 
 def follow(course: Course, **options: Any) -> tuple[Console, StringIO, Any]:

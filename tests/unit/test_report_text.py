@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
@@ -20,6 +21,7 @@ from workflow_scripts.report.blocks import Cell, Folded, Note, Section, Table, t
 from workflow_scripts.report.contents import build_report
 from workflow_scripts.report.markdown import escaped, render_markdown
 from workflow_scripts.report.marks import Code, Whiskers
+from workflow_scripts.report.sections import in_short
 from workflow_scripts.report.sections.advice import advice
 from workflow_scripts.report.sections.in_short import summary
 from workflow_scripts.report.terminal import render_terminal
@@ -85,9 +87,19 @@ def test_the_summary_is_about_a_dozen_lines() -> None:
     text = re.sub(r"\s+", " ", " ".join(lines))
     assert "small: 3 targets, 2 experiments, 12 merges, 2 seeds" in text and "18 test sentences" in text
     assert "+5.0 points against that best single model; it is better for 3 of 3 targets, worse for 0." in text
-    assert "+5.0 [−2.0, +12.0]; these are too few targets to tell" in text and "- merge: de-DE, ar-SA, th-TH" in text
+    assert "+5.0 [−2.0, +12.0]; these are too few targets to tell" in text
+    assert "merge for 3 targets; test data, which were not asked, agree for 0 of 3 targets." in text
+    assert "- merge: de-DE, ar-SA, th-TH (test data do not confirm it)" in text
     assert "Earlier claims: 1 undecided" in text
     assert "This run cannot test the difference" in re.sub(r"\s+", " ", render_terminal(summary(run_data())))
+
+
+def test_advice_that_test_data_confirm_is_told_apart_in_the_summary() -> None:
+    rows = pd.DataFrame(
+        [("de-DE", "merge", "medium"), ("th-TH", "merge", "low"), ("en-US", "single source", "high")],
+        columns=["target", "advice", "confidence"],
+    )
+    assert in_short._advised(rows) == ["merge: de-DE, th-TH (test data do not confirm it)", "single source: en-US"]
 
 
 def test_advice_for_one_target_says_what_it_was_chosen_from() -> None:

@@ -1,6 +1,9 @@
 """The HTML report of the tiny run is valid: no broken link, every figure described, ids unique, foreign text marked."""
 
+import os
 import re
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
-from tests.conftest import preset, snakemake, succeeded
+from tests.conftest import command, preset, snakemake, succeeded
+from tests.terminal import Terminal
 
 LOCALES = preset("tiny")["locales"]
 
@@ -107,6 +111,26 @@ def test_the_terminal_has_the_answer_and_a_dry_run_stays_clean(tiny_copy: Path) 
     matrix.unlink()
     told = succeeded(snakemake(tiny_copy, preset("tiny")))
     assert f"✓ transfer: mean self accuracy {100 * own:.1f} %" in told
+
+
+def test_a_run_that_goes_on_is_told_in_a_small_terminal(tiny_copy: Path) -> None:
+    results = tiny_copy / "results/tiny"
+    (results / "report/report.html").unlink()
+    shutil.rmtree(results / "merge/de-DE")
+    shutil.rmtree(results / "models/es-ES")
+    terminal = Terminal()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.follower)
+    words = command(tiny_copy, preset("tiny"))
+    assert subprocess.call(words, cwd=tiny_copy, env={**os.environ, "TERM": "xterm"}, **streams) == 0
+    seen = terminal.seen()
+    told = seen[seen.index("run tiny: working out what is to be done") + 1 : seen.index("")]
+    assert re.fullmatch(r"run tiny: \d+ jobs, about \d+ \w+ on 1 core, \d+ MB new on disk", told[0])
+    assert [line[:36] for line in told[1:]] == [
+        "✓ training: 3 of 3 models, mean valid",
+        "✓ merging: done for 3 of 3 targets",
+        "✓ evaluation: mean of all merges 34.",
+    ], "what was there before counts, and nothing is left of the bar"
+    assert "".join(seen[-2:]).endswith(f"The report: {results}/report/report.html")
 
 
 def test_snakemakes_own_report_carries_the_figures_with_captions(tiny_copy: Path) -> None:

@@ -91,6 +91,7 @@ class Rates(Closed):
     memory: Memory
     light: dict[str, float]
     encoders: dict[str, tuple[int, int, int, float]]
+    downloads: dict[str, float]
     data: dict[str, Expected]
 
 

@@ -27,7 +27,9 @@ NOISE = re.compile(
 )
 STOPPED = re.compile("Terminating processes on user request|Cancelling snakemake on user request")
 UNFINISHED = "At least one job did not complete successfully"
-FULL = re.compile(r"No space left on device|Disk quota exceeded|\[Errno 28\]|\[Errno 122\]|os error 28")
+FULL = re.compile(
+    r"the disk is full|No space left on device|Disk quota exceeded|\[Errno 28\]|\[Errno 122\]|os error 28"
+)
 LOW = 100e6  # bytes; a disk with less is what was full
 OURS = re.compile(r"xlmerge: (?:error in \w+: |error: )?(?P<message>.*)", re.DOTALL)
 AGAIN = "run the same command again: what is done is kept"

@@ -1,16 +1,21 @@
 """The course of a run: what share of its cost is behind it, how long the rest takes, and what it takes in all."""
 
+import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from pathlib import Path
 from typing import Any
 
+from workflow_scripts.core import registry
 from workflow_scripts.core.gpus import visible_gpus
+from workflow_scripts.core.paths import user_cache
 from workflow_scripts.core.words import duration, plural, size
 from workflow_scripts.planning.forecast import LIGHT_CORES, forecast, make_models, submission
 from workflow_scripts.planning.jobs import jobs_of
-from workflow_scripts.planning.model import SUBMITTED
+from workflow_scripts.planning.model import MB, NUMBER, SUBMITTED
+from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.work import count_work
 from workflow_scripts.study.study import Study
 
@@ -34,8 +39,8 @@ class Course:
 
     Attributes
     ----------
-    needs : float
-        Bytes that the run adds to the disk.
+    needs, fetches : float
+        Bytes that the run adds to the disk, and that it downloads.
     """
 
     def __init__(
@@ -44,9 +49,10 @@ class Course:
         expected: Mapping[str, float],
         places: Callable[[str], float],
         needs: float = 0.0,
+        fetches: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.jobs, self.needs = Counter(jobs), needs
+        self.jobs, self.needs, self.fetches = Counter(jobs), needs, fetches
         self._expected, self._places, self._clock = expected, places, clock
         self._running: dict[int, tuple[str, float]] = {}
         self._done: Counter[str] = Counter()
@@ -135,7 +141,35 @@ def course_of(workflow: Any, study: Study) -> Course:
     priced = {rule: stage.estimate for rule, stage in stages.items() if stage.estimate and due[rule]}
     expected = {rule: e.seconds / due[rule] + submission(rule, device) for rule, e in priced.items()}
     expected |= {rule: 0.0 for rule in due if rule not in stages}  # without an output: `all` and its like
-    return Course(due, expected, places, sum(estimate.size for estimate in priced.values()))
+    return Course(due, expected, places, sum(estimate.size for estimate in priced.values()), downloads(study, due))
+
+
+def downloads(study: Study, due: Container[str]) -> float:
+    """Return how many bytes a run with jobs of these rules fetches; what lies in a cache is not fetched again.
+
+    Parameters
+    ----------
+    study : Study
+    due : container of str
+        Rules.
+    """
+    rates, total = read_rates(), 0.0
+    name, provider = study.run.base.name, study.run.data.provider
+    if "base" in due and not Path(name).expanduser().is_dir() and not any(user_cache().glob(f"{name}-v*")):
+        listed = rates.encoders.get(name)
+        if name in rates.downloads:
+            total += rates.downloads[name] * MB
+        elif listed and name not in registry.names("encoder") and not _in_hub_cache(name):
+            _, hidden, vocabulary, body = listed
+            total += NUMBER["float32"] * (body * MB + vocabulary * hidden)
+    if "fetch" in due and not any(user_cache().glob(f"*{provider}*")):
+        total += rates.downloads.get(provider, 0.0) * MB
+    return total
+
+
+def _in_hub_cache(name: str) -> bool:
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    return (home / "hub" / f"models--{name.replace('/', '--')}").is_dir()
 
 
 def unpriced_course(workflow: Any) -> Course:
@@ -169,5 +203,8 @@ def amounts(course: Course, cores: int) -> str:
     """Return what a run will take, in a line: jobs, time, disk."""
     left = course.seconds_left()
     time_needed = "time unknown until a first job of each kind is done" if left is None else f"about {duration(left)}"
+    fetched = f"{size(course.fetches)} to download, " if course.fetches else ""
     where = f" on {plural(cores, 'core')}" if cores else ""
-    return f"{plural(sum(course.jobs.values()), 'job')}, {time_needed}{where}, {size(course.needs)} new on disk"
+    return (
+        f"{plural(sum(course.jobs.values()), 'job')}, {time_needed}{where}, {fetched}{size(course.needs)} new on disk"
+    )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from workflow_scripts.core.words import (
     listed,
     number,
@@ -32,6 +34,8 @@ from workflow_scripts.selection.systems import BEST_SINGLE, FEW_SHOT, MEAN_SINGL
 from workflow_scripts.statistics.contrasts import CHOSEN
 
 MOST_NAMED = 12  # targets in a line
+DOUBTED = "low"  # the confidence of an advice that test data do not confirm
+NOT_CONFIRMED = "test data do not confirm it"
 ADVICE = {
     "merge": "merge for {}",
     "single source": "take a single source for {}",
@@ -76,15 +80,23 @@ def summary(data: RunData) -> list[Block]:
     """Return the opening in about a dozen lines, for the terminal: the targets by advice, the claims by verdict."""
     run = data.results.settings["run"]
     blocks: list[Block] = [Prose(f"{run}: {what_was_run(data)}"), mean_accuracies(data), Items(answer(data))]
-    advised = data.primary_recommendations.groupby("advice")["target"].agg(list)
-    if len(advised):
-        counted = [f"{advice}: {_some(targets)}" for advice, targets in advised.items()]
-        blocks += [Prose("Advice with labelled validation data:"), Items(counted)]
+    if len(data.primary_recommendations):
+        blocks += [Prose("Advice by labelled validation data:"), Items(_advised(data.primary_recommendations))]
     if len(data.claims):
         counts = data.claims["verdict"].value_counts()
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         blocks.append(Prose(f"Earlier claims: {verdicts}"))
     return blocks
+
+
+def _advised(rows: pd.DataFrame) -> list[str]:
+    """Return the targets by advice; those whose test data say otherwise are told apart."""
+    said = []
+    for advice, same in rows.groupby("advice"):
+        doubted = same["confidence"] == DOUBTED
+        groups = [(same.loc[~doubted, "target"], ""), (same.loc[doubted, "target"], f" ({NOT_CONFIRMED})")]
+        said.append(f"{advice}: " + ", ".join(f"{_some(list(group))}{note}" for group, note in groups if len(group)))
+    return said
 
 
 def _some(targets: list[str]) -> str:
@@ -158,8 +170,11 @@ def _advice(data: RunData) -> Text:
     counts = rows["advice"].value_counts()
     parts = [text.format(plural(int(counts[name]), "target")) for name, text in ADVICE.items() if name in counts]
     return marked(
-        "What to do, as far as this run can tell: **{}**. The recommendations say why, and how sure that is.",
+        "What to do, by validation data: **{}**; test data, which were not asked, agree for {} of {}. The "
+        "recommendations say why.",
         listed(parts),
+        number((rows["confidence"] != DOUBTED).sum()),
+        plural(len(rows), "target"),
     )
 
 
