@@ -197,7 +197,9 @@ def test_what_is_not_noise_is_shown_and_quiet_leaves_errors() -> None:
     assert event(text="Building DAG of jobs...") == []
     assert event(text="Nothing to be done (all requested files are present and up to date).")
     assert event(text="look out", level=logging.WARNING) == ["look out"]
-    parsing = 'WorkflowError in file "/x/rules/common.smk", line 42:\nxlmerge: no such key'
+    parsing = (
+        'WorkflowError in file "/x/rules/common.smk", line 42:\nxlmerge: no such key\n  File "/x/head.py", line 3, in f'
+    )
     assert event(text=parsing, level=logging.ERROR) == ["xlmerge: error: no such key"]
 
 

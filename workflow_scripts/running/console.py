@@ -31,7 +31,8 @@ FULL = re.compile(
     r"the disk is full|No space left on device|Disk quota exceeded|\[Errno 28\]|\[Errno 122\]|os error 28"
 )
 LOW = 100e6  # bytes; a disk with less is what was full
-OURS = re.compile(r"xlmerge: (?:error in \w+: |error: )?(?P<message>.*)", re.DOTALL)
+OURS = re.compile(r"xlmerge: (?:error in \w+: |error: )?(?P<message>.*?)(?=\s*(?:\n  File \"|\Z))", re.DOTALL)
+ABOVE = re.compile(r"\n +\(check individual jobs above for details\)")  # they are not listed
 AGAIN = "run the same command again: what is done is kept"
 
 Content = tuple[float, str, list[str]]  # what is shown below the lines that stay: share, time left, running jobs
@@ -182,7 +183,7 @@ class Console(logging.Handler):
             ours = OURS.search(text) if record.levelno >= logging.ERROR else None
             if ours:
                 self.end()
-            self.say(f"xlmerge: error: {ours['message'].strip()}" if ours else text, timed=False)
+            self.say(f"xlmerge: error: {ours['message']}" if ours else ABOVE.sub("", text), timed=False)
 
     def _say_stopped(self, what: str) -> None:
         self.end()
