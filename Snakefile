@@ -44,6 +44,7 @@ rule all:
         rules.evaluation.input,
         rules.analysis.input,
         rules.report.input,
+        rules.complete.output,
     localrule: True
 
 

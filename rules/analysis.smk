@@ -30,12 +30,7 @@ rule analyse:
     conda:
         ENVIRONMENT
     params:
-        settings=stable(
-            N.report(
-                tiers=N.tiers(),
-                targets=[[target, N.experiments_of(target)] for target in TARGETS],
-            )
-        ),
+        settings=stable(N.report(tiers=N.tiers())),
         code=fingerprint("jobs.analyse"),
         claims=data_fingerprint("findings/claims/claims.yaml"),
     script:

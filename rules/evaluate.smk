@@ -15,6 +15,7 @@ rule evaluate:
             expand(P.merge_validation, target="{target}", seed=SEEDS)
         ),
         merge_digests=expand(P.merge_digest, target="{target}", seed=SEEDS),
+        failures=expand(P.merge_failures, target="{target}", seed=SEEDS),
         trained=ancient(N.trained_files(P.trained_test)),
         trained_digests=N.trained_files(P.trained_digest),
     output:

@@ -1,5 +1,6 @@
 # Needs: the plan, the sources' models, θ₀, the target's examples. Makes: per target and seed, the logits of all its
-# merges on the target. One job makes them all: what it finds in the cache it does not make again.
+# merges on the target, and which of them could not be made. One job makes them all: what it finds in the cache it does
+# not make again.
 
 MERGE_INPUTS = {
     "test_tables": ancient(expand(P.examples, locale="{target}", split="test")),
@@ -30,6 +31,7 @@ rule merge:
         test=P.merge_test,
         validation=P.merge_validation,
         facts=P.merge_facts,
+        failures=P.merge_failures,
         digest=P.merge_digest,
         info=P.merge_info,
     log:

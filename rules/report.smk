@@ -1,5 +1,5 @@
 # Needs: evaluations, matrices, the plan, the analysis, stored logits. Makes: the report as HTML and Markdown, its tables and
-# figures.
+# figures; at last a word on whether every merge was made, without which the run has failed.
 
 from workflow_scripts.findings.older_studies import read_reference, reference_of
 
@@ -130,3 +130,21 @@ rule report:
         rules.write_report.output,
         rules.figures.output,
     localrule: True
+
+
+rule complete:
+    input:
+        ancient(rules.report.input),
+        failures=expand(P.merge_failures, target=TARGETS, seed=SEEDS),
+    output:
+        complete=P.complete,
+    log:
+        P.log_of("complete", "complete"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable({"report": f"{P.report}/report.html"}),
+        code=fingerprint("jobs.check_merges"),
+    script:
+        f"{SCRIPTS}/jobs/check_merges.py"

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from tests.unit.helpers import write_vector
+from workflow_scripts.core.atomic import read_json, write_json
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.lookup import recording
 from workflow_scripts.data.examples import examples_digest, write_examples
 from workflow_scripts.evaluation.cells import CellCache, cached_scores, targets_of, token_entry
 from workflow_scripts.evaluation.packs import SPLITS, Scores, read_pack
+from workflow_scripts.jobs import check_merges, merge_models
 from workflow_scripts.merging.merge_cells import MergeJob, facts_entry
 from workflow_scripts.models.checkpoints import base_digest
 
@@ -205,7 +207,7 @@ def merge_settings(tmp_path, **merges):
         "code": "c",
         "cache": str(tmp_path / "cache"),
     }
-    by_method = {"average": "1", "similarity": "2", "ties": "3"}
+    by_method = {"average": "1", "similarity": "2", "ties": "3", "layer_swap": "4"}
     codes = {name: by_method[entry["method"]] for name, entry in merges.items()}
     return {"target": "t", "models": [["a", 0], ["b", 0]], "merges": merges, "codes": codes, "scoring": scoring}
 
@@ -257,6 +259,42 @@ def test_merges_that_coincide_are_made_once_and_again_only_when_their_content_ch
     job = MergeJob(merge_inputs, settings)
     assert job.identities["x"] == job.identities["y"] != job.identities["z"]
     assert json.dumps(job.results()[1]["x"]) == json.dumps(job.results()[1]["y"])
+
+
+def test_a_merge_that_cannot_be_made_does_not_cost_the_others_and_is_tried_again(merge_inputs, tmp_path, capsys):
+    merges = {"good": merge_entry("average", "a", "b"), "bad": merge_entry("layer_swap", "a", "b", bottom=99)}
+    merges["bad"]["top1"] = "a"  # a baseline is made from it
+    settings = merge_settings(tmp_path, **merges) | {"seed": 0}
+    outputs = {name: str(tmp_path / f"out/{name}") for name in ("test", "validation", "facts", "failures", "digest")}
+    for _ in range(2):
+        facts = merge_models.main(merge_inputs, outputs, settings, 1)
+        assert (facts["merges"], facts["failed"]) == (1, 1)
+        record = read_json(outputs["failures"])
+        assert "0 ≤ bottom ≤ top" in record["failed"].pop("bad") and record == {"target": "t", "seed": 0, "failed": {}}
+        assert "without a merge for t: bad: layer_swap: need 0 ≤ bottom" in capsys.readouterr().err
+        assert set(read_json(outputs["facts"])) == {"good"}
+
+
+def test_a_target_for_which_no_merge_can_be_made_is_an_error(merge_inputs, tmp_path):
+    bad = merge_entry("layer_swap", "a", "b", bottom=99)
+    merges = {"one": bad, "two": bad, "average_all": merge_entry("average", "a", "b")}
+    with pytest.raises(XlmergeError, match=r"no merge for t can be made; one, two: layer_swap: need 0 ≤ bottom"):
+        MergeJob(merge_inputs, merge_settings(tmp_path, **merges)).complete(1)
+
+
+def test_a_run_in_which_merges_failed_fails_at_last_and_withdraws_what_is_to_be_tried_again(tmp_path):
+    failed = {"a": {}, "b": {"ties_k3": "it diverged"}}
+    records = {name: {"target": "de-DE", "seed": 1, "failed": reasons} for name, reasons in failed.items()}
+    paths = {name: str(tmp_path / name) for name in [*records, "complete"]}
+    for name, record in records.items():
+        write_json(paths[name], record)
+    inputs, settings = {"failures": [paths["a"], paths["b"]]}, {"report": "report.html"}
+    told = r"1 merge could not be made, all else is done \(report.html\)\. ties_k3 for de-DE, seed 1: it diverged\."
+    with pytest.raises(XlmergeError, match=told):
+        check_merges.main(inputs, {"complete": paths["complete"]}, settings, 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    check_merges.main({"failures": [paths["a"]]}, {"complete": paths["complete"]}, settings, 1)
+    assert (tmp_path / "complete").exists()
 
 
 def test_the_facts_of_a_merge_that_are_damaged_are_made_again(merge_inputs, tmp_path, capsys):

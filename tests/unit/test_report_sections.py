@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from tests.unit.report_run import LABELS, LOCALES, TEXTS, full_run, run_data
 from tests.unit.synthetic_runs import Synthetic, settings
 from workflow_scripts.report import plots
-from workflow_scripts.report.blocks import Items, Prose, Section, Squares, Table, table
+from workflow_scripts.report.blocks import Items, Note, Prose, Section, Squares, Table, table
 from workflow_scripts.report.contents import build_report
 from workflow_scripts.report.html import TEMPLATES, breakable, chip, foreign, inline, render_html
 from workflow_scripts.report.marks import marked, plain
@@ -202,6 +202,16 @@ def test_what_is_chosen_on_validation_data_is_the_same_everywhere() -> None:
     per_target = shown(blocks[0].table)
     assert [row[-1].split()[0] for row in per_target] == ["+5.0", "+5.0", "−10.0"]
     assert "worse for 1." in render_terminal(in_short.summary(data))
+
+
+def test_merges_that_could_not_be_made_are_named_with_the_reason() -> None:
+    data = run_data()
+    assert "could not be made" not in render_terminal(in_short.summary(data))
+    records = [{"target": t, "seed": 0, "failed": {"slerp_k3": "it takes 2 sources."}} for t in ("de-DE", "fr-FR")]
+    missing = replace(data, results=replace(data.results, failures=records))
+    told = "Merges are missing that could not be made. slerp_k3 for de-DE, slerp_k3 for fr-FR: it takes 2 sources."
+    assert told in " ".join(render_terminal(in_short.summary(missing)).split())
+    assert told in [plain(block.text) for block in within(in_short.opening(missing).blocks, Note)]
 
 
 def test_the_report_says_what_the_comparisons_say(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from tests.unit.synthetic_runs import BASELINES, Synthetic, settings
+from workflow_scripts.core.atomic import write_json
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.matrices import write_matrix
 from workflow_scripts.evaluation.packs import Scores, write_pack
 from workflow_scripts.findings.predictor.options import target_options
@@ -133,7 +135,8 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
         "validation_matrices": [tmp_path / "validation.csv"],
         "trained": [paths["trained"]],
     }
-    inputs |= {"merges": [paths["merges"]], "merges_validation": [paths["merges"]]}
+    inputs |= {"merges": [paths["merges"]], "merges_validation": [paths["merges"]], "failures": [tmp_path / "failures"]}
+    write_json(tmp_path / "failures", {"failed": {}})
     told = {
         "target": "t",
         "locales": list("abt"),
@@ -142,7 +145,8 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
         "experiments": ["e"],
         "baselines": ["average_all", "seed_soup_k2"],
     }
-    found = [system for _, system in target_systems(inputs, told, plan, pd.DataFrame({"label": labels}))]
+    table = pd.DataFrame({"label": labels})
+    found = [system for _, system in target_systems(inputs, told, plan, table)]
     assert [s.name for s in found if not s.experiment] == [
         "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "average_all", "few_shot", "few_shot_base"
     ]  # fmt: skip
@@ -154,3 +158,9 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
     assert tiers["merge"] == "unlabelled" and tiers["top1"] == tiers["joint_all"] == "none"
     assert tiers["best_source"] == "oracle" and tiers["few_shot_base"] == "labelled validation"
     assert next(s for s in found if s.name == "top1").facts["model"] == "b"
+    write_json(tmp_path / "failures", {"failed": dict.fromkeys(["broken", "average_all", beside[0]], "why")})
+    left = [s for _, s in target_systems(inputs, told | {"experiments": ["e", "broken"]}, plan, table)]
+    gone = ("average_all", "shrunk_top1")
+    assert [(s.experiment, s.name) for s in left] == [(s.experiment, s.name) for s in found if s.name not in gone]
+    with pytest.raises(XlmergeError, match=r"no experiment has a merge for t with every seed: .*broken.* failed"):
+        next(target_systems(inputs, told | {"experiments": ["broken"]}, plan, table))

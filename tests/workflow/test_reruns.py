@@ -176,7 +176,8 @@ def test_a_change_costs_what_it_must(name: str, project: Project) -> None:
     event = EVENTS[name]
     event.change(project)
     jobs, computed = project.rerun(config(**event.config))
-    assert jobs == event.jobs
+    last = {"complete": 1} if "merge" in event.jobs else {}  # which asks whether all merges were made
+    assert jobs == event.jobs | last
     assert computed == {**NOTHING, **event.computed}
 
 

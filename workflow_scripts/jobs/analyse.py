@@ -18,8 +18,7 @@ from workflow_scripts.statistics.comparison import compare_run
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write the comparisons and what else is to be known about them, the ledger, the predictor and its advice."""
     results = read_results(inputs, settings)
-    targets = [target for target, _ in settings["targets"]]
-    items = by_wildcards(inputs["items_of"], targets)
+    items = by_wildcards(inputs["items_of"], results.targets)
     table, facts = compare_run(results, items)
     write_table(table, outputs["comparisons"])
     write_json(outputs["comparison_facts"], facts)

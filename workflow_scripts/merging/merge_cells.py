@@ -1,10 +1,12 @@
 """Merges as cells: a merged model is known before it is made, by the digest of everything that shapes it.
 
-So merges that coincide between experiments are made once, and a rerun makes only those whose identity is new.
+So merges that coincide between experiments are made once, and a rerun makes only those whose identity is new. A merge
+that cannot be made does not cost the others: why is kept beside their scores, and what follows goes without it.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,19 @@ from typing import Any
 from workflow_scripts.core.atomic import read_json, write_json
 from workflow_scripts.core.costs import Stopwatch
 from workflow_scripts.core.digests import derive_seed, digest_of, read_digest
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.lookup import Entry
+from workflow_scripts.core.messages import warn
 from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import SPLITS, Packs
 from workflow_scripts.merging.method import load_method
-from workflow_scripts.selection.systems import SHRUNK_TOP1, name_beside
+from workflow_scripts.selection.systems import SHRUNK_TOP1, is_system, name_beside
 
 Slice = Mapping[str, Any]  # a merge slice of the plan
+# What a merge itself may raise; without memory or room on the disk the whole job ends, and is simply run again.
+BROKEN = (XlmergeError, ArithmeticError, LookupError, TypeError, ValueError)
+NAMED = 5  # so many merges are named that fail for one reason
 
 
 class Identities:
@@ -112,6 +119,13 @@ class MergeJob:
         its training table, if a merge adapts to it; ``precision``: see `evaluation.cells`.
     settings : mapping
         What `Identities` reads, and ``scoring``: see `evaluation.cells.CellCache`.
+
+    Attributes
+    ----------
+    failures : dict of str to str
+        Name of a merge that could not be made → why.
+    missing : set of str
+        The same names, and those of the baselines that would be made from such merges.
     """
 
     def __init__(self, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -121,6 +135,8 @@ class MergeJob:
         self.base = read_digest(inputs["base_digest"])
         self.made_of = Identities(inputs, settings)
         (self.target,) = targets_of([settings["target"]], inputs)
+        self.failures: dict[str, str] = {}
+        self.missing: set[str] = set()
 
     @cached_property
     def identities(self) -> dict[str, str]:
@@ -128,25 +144,59 @@ class MergeJob:
         return {name: identity for name, identity in self.made_of.all.items() if identity is not None}
 
     def complete(self, threads: int) -> None:
-        """Make and score the merges that the cache lacks."""
+        """Make and score the merges that the cache lacks.
+
+        Raises
+        ------
+        XlmergeError
+            If no experiment is left.
+        """
         watch = Stopwatch()
-        missing = {i: name for name, i in reversed(self.identities.items()) if not self._cached(i)}
-        if missing:
+        new = {i: name for name, i in reversed(self.identities.items()) if not self._cached(i)}
+        if new:
             from workflow_scripts.evaluation.scoring import Scorer
 
             cells = [(self.target, split) for split in SPLITS]
             scorer = Scorer(self.inputs, cells, self.settings["scoring"], threads)
             watch.ready()
-            for identity, name in reversed(missing.items()):  # a shrunk source comes after its merge
-                self._make(identity, name, scorer, watch)
+            for identity, name in reversed(new.items()):  # a shrunk source comes after its merge
+                try:
+                    if self._parent(name) in self.missing:
+                        self.missing |= self._names_of(identity)
+                    else:
+                        self._make(identity, name, scorer, watch)
+                except BROKEN as error:
+                    self._note_failure(identity, error)
+        experiments = [name for name in self.settings["merges"] if not is_system(name)]
+        if experiments and self.failures.keys() >= set(experiments):
+            raise XlmergeError(f"no merge for {self.target.locale} can be made; {list_failures(self.failures)}")
+
+    def _note_failure(self, identity: str, error: Exception) -> None:
+        """Keep why all merges of an identity are missing."""
+        reason = str(error)
+        if not isinstance(error, XlmergeError):
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error} (the details are in the merge job's log)"
+        failed = dict.fromkeys(sorted(self._names_of(identity)), reason)
+        warn(f"the others are made without a merge for {self.target.locale}: {list_failures(failed)}")
+        self.failures |= failed
+        self.missing |= failed.keys()
+
+    def _names_of(self, identity: str) -> set[str]:
+        """Return the merges that have an identity."""
+        return {name for name, other in self.identities.items() if other == identity}
+
+    def _parent(self, name: str) -> str | None:
+        """Return the merge that a baseline is made from."""
+        return next((n for n in self.settings["merges"] if name_beside(SHRUNK_TOP1, n) == name), None)
 
     def results(self) -> tuple[Packs, dict[str, Any]]:
-        """Return the scores (split → experiment → scores) and each merge's facts, all from the cache."""
+        """Return the scores (split → experiment → scores) and the facts of what could be made, all from the cache."""
+        made = {name: identity for name, identity in self.identities.items() if name not in self.missing}
         packs: Packs = {
-            split: {name: self._cells(i).get(self.target, split) for name, i in self.identities.items()}
-            for split in SPLITS
+            split: {name: self._cells(i).get(self.target, split) for name, i in made.items()} for split in SPLITS
         }
-        facts = {name: {"identity": i, **self._facts(i).get(read_json)} for name, i in self.identities.items()}
+        facts = {name: {"identity": i, **self._facts(i).get(read_json)} for name, i in made.items()}
         return packs, facts
 
     def digests(self, name: str) -> dict[str, str]:
@@ -181,7 +231,8 @@ class MergeJob:
         """Write the first source's task vector, as long as the merged one is; return its facts."""
         from workflow_scripts.merging.workflow_merge import shrink_model
 
-        parent = next(n for n in self.settings["merges"] if name_beside(SHRUNK_TOP1, n) == name)
+        parent = self._parent(name)
+        assert parent is not None
         entry = self.settings["merges"][parent]
         merged = self._facts(self.identities[parent]).get(read_json)
         inputs = {key: [self.made_of.top1(key, entry)] for key in ("models", "model_digests")}
@@ -201,6 +252,19 @@ class MergeJob:
 
     def _facts(self, identity: str, name: str | None = None) -> Entry:
         return facts_entry(self.settings["scoring"], identity, name)
+
+
+def list_failures(failures: Mapping[str, str]) -> str:
+    """Return what failed and why, what failed for one reason together; of many the first are named."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in failures.items():
+        reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{_some(names)}: {reason}" for reason, names in reasons.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{rest}"
 
 
 def facts_entry(scoring: Mapping[str, Any], identity: str, name: str | None = None) -> Entry:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -25,9 +25,9 @@ class Results:
     systems : DataFrame
         One row per target, system, experiment and seed (``seed == "mean"``: over seeds); see `target_table`.
     plan : dict
-        The plan's entries of experiments.
+        The plan's entries of experiments, without merges that were not made with every seed.
     experiments : dict of str to dict
-        Experiment → its settings.
+        Experiment → its settings; those that have merges.
     matrix, matrix_validation : DataFrame
         Mean accuracies, rows = models, columns = evaluation locales.
     languages : dict of str to dict
@@ -35,6 +35,8 @@ class Results:
     settings : dict
         The run: ``run``, ``locales``, ``seeds``, ``labels``, ``base``, ``pivot``; ``order``: the experiments as the
         config has them; ``measures``: similarity type → measure.
+    failures : list of dict
+        Per target and seed: ``target``, ``seed``, ``failed``: merges that could not be made → why.
     """
 
     systems: pd.DataFrame
@@ -44,6 +46,7 @@ class Results:
     matrix_validation: pd.DataFrame
     languages: dict[str, dict[str, Any]]
     settings: dict[str, Any]
+    failures: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def mean(self) -> pd.DataFrame:
@@ -132,15 +135,18 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
     """Read everything that the report needs from a job's inputs."""
     systems = pd.concat([pd.read_csv(p, keep_default_na=False, na_values=[""]) for p in inputs["evaluations"]])
     systems["experiment"] = systems["experiment"].fillna("")
+    merges = systems[systems["system"] == MERGE]
+    made = set(zip(merges["experiment"], merges["target"], strict=True))
     plan = read_json(inputs["plan"])
     return Results(
         systems=systems.reset_index(drop=True),
-        plan={k: e for k, e in plan.items() if not e.get("baseline")},
-        experiments=settings["experiments"],
+        plan={k: e for k, e in plan.items() if (e["experiment"], e["target"]) in made},
+        experiments={n: e for n, e in settings["experiments"].items() if n in {name for name, _ in made}},
         matrix=read_matrix(inputs["matrix"]),
         matrix_validation=read_matrix(inputs["matrix_validation"]),
         languages=settings["languages"],
         settings=settings["run"],
+        failures=list(map(read_json, inputs["failures"])),
     )
 
 

@@ -1,12 +1,14 @@
 """Every system of one target: the baselines and the merges, one table row each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.core.atomic import read_json
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
@@ -53,7 +55,8 @@ def target_systems(
     ----------
     inputs : mapping
         ``rows``: packs in the order of locales × seeds; ``validation_matrices``, ``merges`` and
-        ``merges_validation``: one file per seed; ``trained`` likewise, if there are trained baselines.
+        ``merges_validation``: one file per seed; ``failures`` likewise, merges that could not be made: an experiment
+        that fails with one seed is left out; ``trained`` likewise, if there are trained baselines.
     settings : mapping
         ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` and ``baselines`` (names of merges).
     plan : mapping
@@ -66,13 +69,20 @@ def target_systems(
     trained = inputs.get("trained") or [""] * len(seeds)
     of_seeds = map(SeedFiles, inputs["merges"], inputs["merges_validation"], trained, inputs["validation_matrices"])
     trainings = dict.fromkeys(row.asked for row in baselines("target") if row.made == "training")
+    failed = {name for path in inputs["failures"] for name in read_json(path)["failed"]}
+    experiments = [name for name in settings["experiments"] if name not in failed]
+    if not experiments:
+        raise XlmergeError(
+            f"no experiment has a merge for {target} with every seed: {', '.join(sorted(failed))} failed"
+        )
+    merges = [name for name in settings["baselines"] if name not in failed]
     for seed, files in zip(seeds, of_seeds, strict=True):
         models = {locale: read_pack(rows[locale, seed], target) for locale in locales}
         validation = read_matrix(files.validation_matrix)[target].to_dict()
         data = TargetData(target, seed, table, models, validation, settings["pivot"])
         systems = [_computed("target", data.others(), {})]
-        systems += [_of_experiment(data, plan[entry_key(n, target, seed)], files) for n in settings["experiments"]]
-        planned = (plan.get(entry_key(name, target, seed)) for name in (*settings["baselines"], *trainings))
+        systems += [_of_experiment(data, plan[entry_key(n, target, seed)], files, failed) for n in experiments]
+        planned = (plan.get(entry_key(name, target, seed)) for name in (*merges, *trainings))
         systems += [_planned(data, entry, files) for entry in planned if entry is not None]
         yield from ((seed, each) for group in systems for each in group)
 
@@ -94,15 +104,17 @@ class SeedFiles:
         return of_scores(read_pack(self.merges, name), labels, validation)
 
 
-def _of_experiment(data: TargetData, entry: Mapping[str, Any], files: SeedFiles) -> Iterator[System]:
+def _of_experiment(
+    data: TargetData, entry: Mapping[str, Any], files: SeedFiles, failed: Collection[str]
+) -> Iterator[System]:
     """Yield a merge and the baselines among its own sources."""
     name = entry["experiment"]
     yield System(MERGE, entry["tier"], name, *files.reached("merge", name, data.labels))
     yield from _computed("experiment", data.sources(entry), entry)
     for row in baselines("experiment"):
-        if row.made != "logits" and entry.get(row.asked):
-            reached = files.reached(row.made, name_beside(row.name, name), data.labels)
-            yield System(row.name, row.tier_beside(entry), name, *reached)
+        beside = name_beside(row.name, name)
+        if row.made != "logits" and entry.get(row.asked) and beside not in failed:
+            yield System(row.name, row.tier_beside(entry), name, *files.reached(row.made, beside, data.labels))
 
 
 def _computed(scope: Scope, models: Members, entry: Mapping[str, Any]) -> Iterator[System]:

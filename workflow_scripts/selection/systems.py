@@ -79,6 +79,10 @@ class SystemRow:
         """Its name as a column; oracles are marked as such."""
         return f"{self.name}_oracle" if self.oracle else self.name
 
+    def names(self, name: str) -> bool:
+        """Tell whether a name is its own, or that of one of its family."""
+        return self.name == name or (self.sized and name.startswith(f"{self.name}_k"))
+
     def tier_beside(self, entry: Mapping[str, Any]) -> str:
         """Return the supervision that it needs beside the merge of a plan entry."""
         return str(entry[self.tier]) if self.tier in (OF_MERGE, OF_SELECTION) else self.tier
@@ -154,7 +158,12 @@ SYSTEMS = (
 
 def system(name: str) -> SystemRow:
     """Return the row of a system; that of its family for a sized one."""
-    return next(row for row in SYSTEMS if row.name == name or (row.sized and name.startswith(f"{row.name}_k")))
+    return next(row for row in SYSTEMS if row.names(name))
+
+
+def is_system(name: str) -> bool:
+    """Tell whether a name is a system's, and no experiment's."""
+    return any(row.names(name) for row in SYSTEMS)
 
 
 def title(name: str) -> str:

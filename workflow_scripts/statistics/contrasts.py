@@ -73,7 +73,7 @@ def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, 
     contrasts: list[Contrast] = []
     missing: list[dict[str, str]] = []
     for tier in TIERS[:2]:
-        names = [name for name in results.settings["order"] if _selects_at(results, name, tier)]
+        names = [n for n in results.settings["order"] if n in results.experiments and _selects_at(results, n, tier)]
         if names:
             contrasts.append(against_baseline(results, names[0], TOP1, PRIMARY))
         else:

@@ -86,6 +86,7 @@ class Needs:
             "plan": self.paths.plan,
             "matrix": self.paths.matrix_test,
             "matrix_validation": self.paths.matrix_validation,
+            "failures": expand(self.paths.merge_failures, target=self.study.targets, seed=self.run.seeds),
         }
 
     def scoring(self) -> dict[str, Any]:

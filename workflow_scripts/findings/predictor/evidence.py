@@ -151,26 +151,27 @@ def read_evidence(
     return Evidence(
         results,
         {target: read_items(path) for target, path in items.items()},
-        read_validation(inputs, settings),
+        read_validation(results, inputs, settings),
         {key: read_matrix(path) for key, path in similarities.items()},
         {seed: read_matrix(path) for seed, path in matrices.items()},
         settings["tiers"],
     )
 
 
-def read_validation(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Validation]:
+def read_validation(results: Results, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Validation]:
     """Return target → its validation data.
 
     Parameters
     ----------
+    results : Results
     inputs : mapping
         ``validation_tables`` and their digests in the order of targets; ``validation_rows`` in the order of locales ×
         seeds; ``validation_merges`` in the order of targets × seeds.
     settings : mapping
-        ``targets``: [target, its experiments] in order; ``run``: ``locales`` and ``seeds``.
+        ``run``: ``locales`` and ``seeds``.
     """
     locales, seeds = settings["run"]["locales"], settings["run"]["seeds"]
-    targets = dict(settings["targets"])
+    targets = {t: [name for name in results.experiments if t in results.targets_of[name]] for t in results.targets}
     rows = by_wildcards(inputs["validation_rows"], locales, seeds)
     merges = by_wildcards(inputs["validation_merges"], targets, seeds)
     tables, digests = (by_wildcards(inputs[f"validation_{kind}"], targets) for kind in ("tables", "digests"))

@@ -62,6 +62,7 @@ def opening(data: RunData) -> Section:
                 )
             )
         )
+    blocks += _missing(data)
     blocks.append(Beside([Items(answer(data), numbered=True), mean_accuracies(data)], "answer"))
     fine = marked(
         "Brackets are 95 % intervals that respect that sentences of one cluster (template, parallel utterance) are "
@@ -79,7 +80,8 @@ def opening(data: RunData) -> Section:
 def summary(data: RunData) -> list[Block]:
     """Return the opening in about a dozen lines, for the terminal: the targets by advice, the claims by verdict."""
     run = data.results.settings["run"]
-    blocks: list[Block] = [Prose(f"{run}: {what_was_run(data)}"), mean_accuracies(data), Items(answer(data))]
+    blocks: list[Block] = [Prose(f"{run}: {what_was_run(data)}"), *_missing(data)]
+    blocks += [mean_accuracies(data), Items(answer(data))]
     if len(data.primary_recommendations):
         blocks += [Prose("Advice by labelled validation data:"), Items(_advised(data.primary_recommendations))]
     if len(data.claims):
@@ -99,8 +101,20 @@ def _advised(rows: pd.DataFrame) -> list[str]:
     return said
 
 
-def _some(targets: list[str]) -> str:
-    return ", ".join(targets) if len(targets) <= MOST_NAMED else plural(len(targets), "target")
+def _missing(data: RunData) -> list[Block]:
+    """Return a note on merges that could not be made; an experiment that fails with one seed is left out with all."""
+    reasons: dict[str, dict[str, None]] = {}
+    for record in data.results.failures:
+        for name, reason in record["failed"].items():
+            reasons.setdefault(reason, {})[f"{name} for {record['target']}"] = None
+    if not reasons:
+        return []
+    told = "; ".join(f"{_some(list(merges), 'merge')}: {reason}" for reason, merges in reasons.items())
+    return [Note(marked("**Merges are missing that could not be made.** {}.", told.removesuffix(".")))]
+
+
+def _some(names: list[str], kind: str = "target") -> str:
+    return ", ".join(names) if len(names) <= MOST_NAMED else plural(len(names), kind)
 
 
 def mean_accuracies(data: RunData) -> Bars:
