@@ -23,6 +23,7 @@ rule write_report:
         comparisons=rules.analyse.output.comparisons,
         comparison_facts=rules.analyse.output.comparison_facts,
         claims=rules.analyse.output.claims,
+        data_facts=ancient(expand(P.examples_info, locale=LOCALES, split=SPLITS)),
         tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
         table_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
         rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),

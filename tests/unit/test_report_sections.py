@@ -30,6 +30,7 @@ from workflow_scripts.report.sections.changed_sentences import changed_sentences
 from workflow_scripts.report.sections.comparisons import comparisons
 from workflow_scripts.report.sections.confusion import confusion, confusion_map, intent_table
 from workflow_scripts.report.sections.target_page import target_page
+from workflow_scripts.report.sections.the_data import data_section
 from workflow_scripts.report.terminal import render_terminal
 from workflow_scripts.statistics.comparison import compare_run
 
@@ -300,3 +301,20 @@ def contrast(first: str, second: str) -> float:
 
     dark, light = sorted((luminance(first), luminance(second)))
     return (light + 0.05) / (dark + 0.05)
+
+
+# --- the data
+
+
+def test_what_was_left_out_of_the_data_is_said_where_it_is_more_than_one_sentence_in_a_hundred():
+    section = data_section(full_run())
+    assert [block for block in section.blocks if isinstance(block, Items)] == [
+        Items([
+            "rows left out, because of the name of their split: de-DE 7 'held_out'",
+            "sentences left out, because a held-out split has them too: de-DE 3 of 9 (training)",
+        ])
+    ]  # fmt: skip
+    shown = [[cell.show for cell in row] for row in section.blocks[-1].rows]
+    assert shown[0] == ["German (de-DE)", "6", "6", "6", "3", "7", "3"] and shown[1][4:6] == ["0", "0"]
+    healthy = {place: {**facts, "dropped": 0, "ignored": {}} for place, facts in full_run().counted.items()}
+    assert not any(isinstance(block, Items) for block in data_section(full_run(counted=healthy)).blocks)

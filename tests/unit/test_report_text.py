@@ -81,6 +81,28 @@ def test_the_markdown_report_has_every_section_and_table() -> None:
     assert not re.search(r"\b(nan|None|inf)\b|[<>]function|\{\}", text)
 
 
+def test_nothing_that_users_write_is_markup_in_a_whole_report() -> None:
+    words = ["<b>x</b>|y", "`a`|<i>z</i>", "<script>alert(1)</script>`"]
+    run = full_run()
+    results = replace(
+        run.results,
+        settings=run.results.settings | {"run": "r|`<b>x</b>", "labels": words, "base": {"name": "b|<b>`q`</b>"}},
+        languages={k: row | {"language": words[0], "family": words[1]} for k, row in run.results.languages.items()},
+    )
+    examples = {locale: table.assign(text=words * 2) for locale, table in run.examples.items()}
+    counted = {place: facts | {"ignored": {words[2]: 3}} for place, facts in run.counted.items()}
+    text = render_markdown(build_report(replace(run, results=results, examples=examples, counted=counted)))
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
+    assert not {token.type for t in tokens for token in [t, *(t.children or [])]} & {"html_block", "html_inline"}
+    shown = "\n".join("".join(c.content for c in t.children or []) for t in tokens if t.type == "inline")
+    for word in ["r|`<b>x</b>", "b|<b>`q`</b>", *words]:
+        assert word in shown, word
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(text)
+    for body in re.findall(r"<table>.*?</table>", html, re.DOTALL):
+        rows = [row.count("<td") + row.count("<th>") + row.count("<th ") for row in body.split("</tr>")[:-1]]
+        assert len(set(rows)) == 1, body[:500]
+
+
 def test_the_summary_is_about_a_dozen_lines() -> None:
     lines = render_terminal(summary(full_run())).splitlines()
     assert 8 <= len(lines) <= 20 and max(map(len, lines)) <= 120

@@ -130,8 +130,10 @@ def findings(counted: Counted, most: int | None = None) -> list[str]:
 
 
 def _ignored(counted: Counted) -> list[str]:
-    """Return the rows without a split; each split of a file counts them, so one of them is asked."""
-    per_locale = {locale: facts["ignored"] for (locale, _), facts in counted.items()}
+    """Return the rows without a split; all splits of a file count the same ones."""
+    per_locale: dict[str, dict[str, int]] = {}
+    for (locale, _), facts in counted.items():
+        per_locale.setdefault(locale, {}).update(facts["ignored"])
     return [
         f"{locale} {', '.join(f'{number(count)} {value!r}' for value, count in ignored.items())}"
         for locale, ignored in per_locale.items()

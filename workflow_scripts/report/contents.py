@@ -12,6 +12,7 @@ from workflow_scripts.report.sections import (
     selector_finds,
     source_counts,
     target_page,
+    the_data,
     transfer,
     when_to_merge,
 )
@@ -26,6 +27,7 @@ SECTIONS = (
     language_groups.section,
     when_to_merge.section,
     earlier_work.claims_section,
+    the_data.data_section,
     how_it_was_made.cost_section,
     how_it_was_made.provenance_section,
 )

@@ -14,6 +14,7 @@ from workflow_scripts.core.inputs import by_wildcards, stated
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.data.examples import read_examples
+from workflow_scripts.data.look import SPLITS
 from workflow_scripts.evaluation.packs import read_pack
 from workflow_scripts.results import tables
 from workflow_scripts.results.run_results import Results, mixed_versions, read_results
@@ -57,6 +58,8 @@ class RunData:
         Similarity type → matrix (rows = target, columns = source), mean over seeds.
     cells : DataFrame
         Index (model, locale): ``accuracy``, ``low``, ``high``, ``n``, ``clusters`` on test data, means over seeds.
+    counted : dict of (locale, split) to dict
+        What the data jobs counted: `look.facts_of`.
     examples : dict of str to DataFrame
         Locale → test examples.
     predictions : dict of str to Predictions
@@ -75,6 +78,7 @@ class RunData:
     diagnostics: pd.DataFrame
     similarities: dict[str, pd.DataFrame]
     cells: pd.DataFrame
+    counted: dict[tuple[str, str], dict[str, Any]]
     examples: dict[str, pd.DataFrame]
     predictions: dict[str, Predictions]
     sidecars: list[dict[str, Any]]
@@ -159,6 +163,7 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
         diagnostics=selection_diagnostics(results.plan.values(), results.experiments, transfer, similarities),
         similarities={m: _mean([similarities[m, seed] for seed in seeds]) for m in settings["measures"]},
         cells=_read_cells(rows, examples),
+        counted={place: read_json(p) for place, p in by_wildcards(inputs["data_facts"], locales, SPLITS).items()},
         examples=examples,
         predictions={t: _read_predictions(results, t, rows, merges) for t in results.targets},
         sidecars=[read_json(p) for p in inputs["sidecars"]],
