@@ -185,6 +185,7 @@ def test_a_key_number_that_cannot_be_read_does_not_end_the_run() -> None:
         "Select jobs to execute...",
         "Complete log(s): /x/.snakemake/log/1.log",
         "DAG of jobs will be updated after completion.",
+        'RuleException:\nCalledProcessError in file "/x/rules/finetune.smk", line 37:\nCommand returned non-zero exit status 1.',
     ],
 )
 def test_snakemakes_noise_is_not_shown(noise: str) -> None:

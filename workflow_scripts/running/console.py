@@ -23,7 +23,7 @@ NOISE = re.compile(
     r"Assuming unrestricted shared filesystem|host:|Using shell|Provided |Rules claiming more threads|Select jobs to ex"
     r"|Execute \d+ jobs|Updating checkpoint dependencies|Conda environments: ignored|Singularity containers: ignored"
     r"|Complete log|Elapsed time|Removing output files of failed job|Exiting because a job execution failed"
-    r"|DAG of jobs will be updated|None$|\s*$"
+    r"|DAG of jobs will be updated|RuleException:\s+CalledProcessError|None$|\s*$"
 )
 STOPPED = re.compile("Terminating processes on user request|Cancelling snakemake on user request")
 UNFINISHED = "At least one job did not complete successfully"
@@ -199,7 +199,7 @@ class Console(logging.Handler):
         if not self._failures:
             return f"error: a job failed{whole}"
         count = f"{len(self._failures)} jobs failed, the first: " if len(self._failures) > 1 else ""
-        return f"error: {count}{self._failures[0]}. Put it right and {AGAIN}{whole}"
+        return f"error: {count}{self._failures[0].rstrip('.')}. Put it right and {AGAIN}{whole}"
 
     def _bar(self) -> Content:
         """Return what is shown while jobs run."""
