@@ -5,14 +5,13 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-takes plan recommend test test-all lint docs wheel install install-dev clean
+.PHONY: demo demo-takes plan recommend test test-all test-large test-cluster test-nightly lint docs wheel install install-dev clean
 
 demo: demo-takes install
 	@$(BIN)/snakemake --cores $(CORES)
 
 demo-takes:
 	@test -e $(VENV)/.installed || echo "make demo: first Python packages are installed into $(VENV) (2.4 GB, more where pip brings CUDA's libraries; pip says what it downloads); then the default study runs, which begins with what it takes: jobs, minutes, downloads, disk."
-
 
 plan: install
 	@$(BIN)/xlmerge plan $(addprefix --gpus ,$(GPUS)) $(if $(GPU_SPEED),--gpu-speed $(GPU_SPEED)) $(if $(CONFIG),--configfile $(CONFIG))
@@ -23,11 +22,19 @@ recommend: install
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not rehearsal and not real_encoder"
 
-# The rest: the bundled encoder, the 49-locale study with a tiny encoder and a few sentences per locale, and a real
-# one-node Slurm, which needs root and Debian's slurm-wlm and munge and is skipped with a reason where they are not there.
-test-all: install-dev
+test-all: test-large test-cluster
+
+# The bundled encoder, and the 49-locale study with a tiny encoder and a few sentences per locale.
+test-large: install-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "rehearsal or real_encoder" tests/workflow tests/unit
+
+# A real one-node Slurm; needs root and Debian's slurm-wlm and munge, and is skipped with a reason where they are not there.
+test-cluster: install-dev
 	$(BIN)/python -m pytest -m "not rehearsal" tests/cluster
-	$(BIN)/python -m pytest -m "rehearsal or real_encoder" tests/unit tests/workflow tests/cluster
+
+# All experiments of the 49-locale study on that Slurm, with a dozen locales: a job of the nightly workflow.
+test-nightly: install-dev
+	$(BIN)/python -m pytest -m "rehearsal" tests/cluster
 
 lint: install-dev
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Synthetic:
     def names(self) -> list[str]:
         return [f"{chr(97 + i // 26)}{chr(97 + i % 26)}-XX" for i in range(self.targets)]
 
-    @property
+    @cached_property
     def paths(self) -> dict[str, str]:
         """Write the items and return where they are."""
         found = {}
@@ -73,6 +74,11 @@ class Synthetic:
         return (np.arange(N) < round(self.accuracy(key, place, seed) * N)).astype(float)
 
     def results(self) -> Results:
+        """Return what the analyses read; do not change it."""
+        return self._results
+
+    @cached_property
+    def _results(self) -> Results:
         rows = []
         validation = self.validation or self.accuracy
         for i, target in enumerate(self.names):

@@ -24,6 +24,7 @@ from workflow_scripts.study.config import Finetune
 
 WORDS = {0: "licht", 1: "musik", 2: "wetter"}  # four tokens each with what follows
 SETTINGS = {"learning_rate": 3e-3, "epochs": 3, "batch_size": 4, "precision": "float32", "early_stopping": 0}
+PYTHON = sys.executable
 IN_A_PROCESS = """
 import pickle, sys
 from workflow_scripts.models.together import finetune_on_gpus
@@ -131,11 +132,11 @@ def test_batches_must_be_shared_evenly():
         Finetune(batch_size=4, gpus=3)
 
 
-def test_a_kill_leaves_no_process_and_a_rerun_goes_on(steady_base, tmp_path):
+def test_a_kill_leaves_no_process_and_a_rerun_goes_on(steady_base, tmp_path, forks):
     long = {"gpus": 2, "epochs": 6}
     scratch = tmp_path / "killed"
     pd.to_pickle(call(steady_base, scratch, **long), tmp_path / "call")
-    job = subprocess.Popen([sys.executable, "-c", IN_A_PROCESS, str(tmp_path / "call")], stderr=subprocess.DEVNULL)
+    job = subprocess.Popen([PYTHON, "-c", IN_A_PROCESS, str(tmp_path / "call")], stderr=subprocess.DEVNULL)
     while not list(scratch.glob("checkpoint-*/trainer_state.json")):
         assert job.poll() is None, "the training ended before it could be killed"
         time.sleep(0.02)

@@ -1,14 +1,11 @@
 """Tokenised texts: the same as the tokenizer's, once per table, and never damaged ones."""
 
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, python, succeeded
 from workflow_scripts.evaluation.cells import token_entry
 from workflow_scripts.evaluation.scoring import TokenCache
 from workflow_scripts.models.checkpoints import Vocabulary
@@ -101,20 +98,21 @@ def test_damaged_tokens_are_made_again(cache, damage, capsys):
     assert path.read_bytes() == content
 
 
+JOB = """
+from workflow_scripts.evaluation.scoring import TokenCache
+asked = []
+texts = {f"t{i}": lambda i=i: asked.append(i) or ["licht"] for i in range(30)}
+scoring = {"cache": sys.argv[2], "code": "c", "evaluation": {"max_length": 32}}
+TokenCache(scoring, sys.argv[1], "b").get(texts)
+print(asked)
+"""
+
+
 def test_jobs_that_start_together_begin_with_different_tables(tiny_base, tmp_path):
-    code = (
-        "import sys; from workflow_scripts.evaluation.scoring import TokenCache; asked = []\n"
-        "texts = {f't{i}': lambda i=i: asked.append(i) or ['licht'] for i in range(30)}\n"
-        "scoring = {'cache': sys.argv[1], 'code': 'c', 'evaluation': {'max_length': 32}}\n"
-        "TokenCache(scoring, sys.argv[2], 'b').get(texts); print(asked)"
-    )
-    orders = set()
-    for i in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / str(i)), str(tiny_base)],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        orders.add(done.stdout)
+    script = tmp_path / "job.py"
+    script.write_text(JOB, encoding="utf-8")
+    words, variables = (str(script), str(tiny_base)), {"PYTHONPATH": str(ROOT)}
+    orders = {succeeded(python([*words, str(tmp_path / name)], tmp_path, variables)) for name in ("one", "two")}
     assert len(orders) == 2
 
 
