@@ -1,4 +1,7 @@
-"""The wheel and the sdist: what they hold, and that an installed wheel runs a study outside a clone."""
+"""The wheel and the sdist: what they hold, and that an installed wheel runs a study outside a clone, from scratch.
+
+All its processes are new ones; that a clone's run in forks of one process gives the same bytes is shown here too.
+"""
 
 import os
 import subprocess
@@ -68,15 +71,21 @@ def test_the_wheel_holds_the_package_and_the_workflow_whole(built: Path) -> None
     assert not {*package, *workflow, "workflow_scripts/workflow/docs/reference/config.schema.json"} - there
 
 
-def test_an_installed_wheel_runs_a_study_outside_a_clone(command: Path, tmp_path: Path) -> None:
-    succeeded(run(command, "init", "study", "--preset", "tiny", cwd=tmp_path))
-    study = tmp_path / "study"
+def test_an_installed_wheel_runs_a_study_outside_a_clone(command: Path, tiny_run: Path, tmp_path: Path) -> None:
+    succeeded(run(command, "init", "tiny", "--preset", "tiny", cwd=tmp_path))
+    study = tmp_path / "tiny"
     dry = succeeded(run(command, "run", "--configfile", "config.yaml", "-n", cwd=study))
     assert f"{ROOT}/" not in dry and "site-packages/workflow_scripts/workflow/profiles/default" in dry
     assert not (study / "results").exists()
     assert "trainings" in succeeded(run(command, "plan", cwd=study))
     succeeded(run(command, "run", "-c", "2", cwd=study))
-    assert (study / "results/study/report/report.html").is_file()
+    assert (study / "results/tiny/report/report.html").is_file()
+    for pattern in ("models/*/seed0/model.safetensors", "nxn/*.csv", "evaluation/*", "report/*"):
+        of_the_clone = [path for path in tiny_run.glob(f"results/tiny/{pattern}") if path.stem != "report"]
+        assert of_the_clone, "the reports state wall times, all else is the same bytes"
+        for path in of_the_clone:
+            name = path.relative_to(tiny_run)
+            assert (study / name).read_bytes() == path.read_bytes(), f"{name} differs between two runs"
     assert "Nothing to be done" in succeeded(run(command, "run", cwd=study)), "the default profile's triggers hold"
     assert "The report: " in succeeded(run(command, "report", cwd=study))
     succeeded(run(command, "run", "--profile", "slurm", "-n", "--forceall", cwd=study))

@@ -14,7 +14,7 @@ from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.signatures import parameter_names
 
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=8, deadline=None)
 GROUPS = dict(zip(NAMES, ["x", "y", "x", "y", "z"], strict=False))
 
 # method, parameters: at least one entry per data-free method

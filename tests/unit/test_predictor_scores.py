@@ -48,7 +48,7 @@ def test_a_rule_is_found():
 
 
 def test_noise_is_seldom_called_a_rule():
-    generator, runs = np.random.default_rng(1), 200
-    p = [permutation_null(*study(20, generator), seed=run, draws=19)[0] for run in range(runs)]
+    generator, runs = np.random.default_rng(1), 100
+    p = [permutation_null(*study(10, generator), seed=run, draws=19)[0] for run in range(runs)]
     assert np.mean(np.array(p) <= 0.05) <= 0.07
     assert np.mean(np.array(p) <= 0.5) >= 0.4, "a test that never rejects is no test"

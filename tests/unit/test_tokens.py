@@ -1,6 +1,5 @@
 """Tokenised texts: the same as the tokenizer's, once per table, and never damaged ones."""
 
-
 import numpy as np
 import pytest
 from transformers import AutoTokenizer

@@ -51,7 +51,7 @@ def test_the_data_are_fetched_once_and_stay_parallel(finished: Path) -> None:
 
 
 def test_a_locale_more_is_not_fetched_again(copy: Path) -> None:
-    jobs, computed = rerun(copy, config(MORE))
+    jobs, computed = rerun(copy, config(MORE), "evaluation")
     assert "fetch" not in jobs and jobs["examples"] == 3
     assert (computed["trainings"], computed["cells"]) == (1, 7)
 
@@ -69,9 +69,9 @@ def test_a_locale_that_the_archive_lacks_is_named(copy: Path) -> None:
 
 def test_without_a_network_the_run_says_what_to_do(tmp_path: Path) -> None:
     away = {"XLMERGE_CACHE": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:9"}
-    done = snakemake(tmp_path, config(path=None), "data", environment=away, true=True)
+    done = snakemake(tmp_path, config(path=None), "data", environment=away)
     said = " ".join(done.stdout.split())
     assert done.returncode == 1 and "MASSIVE 1.1 cannot be downloaded" in said and "put it at" in said
     assert "Traceback" not in done.stdout
     write_archive(tmp_path / "cache/amazon-massive-dataset-1.1.tar.gz", LOCALES, labels=FEW_LABELS)
-    succeeded(snakemake(tmp_path, config(path=None), "data", environment=away, true=True))
+    succeeded(snakemake(tmp_path, config(path=None), "data", environment=away))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, preset, python, snakemake, succeeded
 
 
 def test_a_dry_run_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
@@ -22,8 +22,7 @@ def test_a_dry_run_imports_neither_torch_nor_pandas(tmp_path: Path) -> None:
 
 
 def test_no_results_appear_in_a_dry_run(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
-    subprocess.run([*command, str(tmp_path)], cwd=tmp_path, capture_output=True, check=True)
+    succeeded(snakemake(tmp_path, preset("tiny"), "-n"))
     assert not (tmp_path / "results").exists()
 
 
@@ -47,7 +46,7 @@ def test_no_timer_wakes_the_scheduler_unless_the_user_limits_the_rate(
 ) -> None:
     target = ["results/tiny/data/en-US/test.parquet", "--configfile", str(ROOT / "presets" / "tiny.yaml")]
     options = ["--cores", "1", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), *limit]
-    command = [sys.executable, "-c", COUNT_TIMERS, *target, *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert ("a timer wakes the scheduler" in done.stderr) == woken
+    script = tmp_path / "count_timers.py"
+    script.write_text(COUNT_TIMERS, encoding="utf-8")
+    said = succeeded(python([str(script), *target, *options], tmp_path))
+    assert ("a timer wakes the scheduler" in said) == woken
