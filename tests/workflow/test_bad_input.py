@@ -118,13 +118,6 @@ def test_labels_left_out_are_listed_ready_to_paste(tmp_path: Path, monkeypatch: 
         load_study(config)
 
 
-def test_own_files_run_to_the_report(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "data", ["en-US", "de-DE", "es-ES"])
-    done = snakemake(tmp_path, local_config(["en-US", "de-DE", "es-ES"]))
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert (tmp_path / "results/own/report/report.md").exists()
-
-
 def test_training_that_learns_nothing_is_an_error(tmp_path: Path) -> None:
     config = preset("tiny", finetune={"learning_rate": 1.0e-12, "epochs": 1, "freeze_embeddings": True})
     done = snakemake(tmp_path, config, "models")

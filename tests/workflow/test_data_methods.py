@@ -76,7 +76,7 @@ def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(fini
     directory = copied(finished, tmp_path)
     before = measured(directory)
     change_data(directory, "de-DE", "train")
-    jobs, _ = rerun(directory, CONFIG)
+    jobs, _ = rerun(directory, CONFIG, "evaluation")
     changed = {
         p.relative_to(directory / "results/own/measurements") for p, t in measured(directory).items() if t != before[p]
     }
@@ -86,7 +86,7 @@ def test_training_data_cost_what_they_touch_and_nothing_when_they_come_back(fini
     assert jobs["measure"] == len(changed)
 
     shutil.copy(finished / "data/de-DE.jsonl", directory / "data/de-DE.jsonl")
-    rerun(directory, CONFIG)
+    rerun(directory, CONFIG, "evaluation")
     sidecars = [json.loads(p.with_suffix(".json").read_text()) for p in measured(directory)]
     assert [s["computed"] for s in sidecars].count([]) == len(changed)
     for name in ("merge/de-DE/seed0/merges.json", "evaluation/es-ES.csv"):
@@ -103,7 +103,7 @@ def test_a_damaged_measurement_is_named(finished: Path, tmp_path: Path) -> None:
     content[-5] ^= 1
     path.unlink()  # a file of its own: the cache's copy may share its bytes
     path.write_bytes(content)
-    done = snakemake(directory, CONFIG)
+    done = snakemake(directory, CONFIG, "merges")
     assert done.returncode != 0 and "en-US-validation.safetensors is damaged or was replaced" in done.stdout
 
 

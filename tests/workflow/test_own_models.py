@@ -36,13 +36,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def make_runs(folder: Path) -> None:
     write_dataset(folder / "data", LOCALES)
     config = local_config(LOCALES, run="trained", ablations=ABLATIONS)
-    succeeded(snakemake(folder, config))
-    succeeded(snakemake(folder, config, *(f"results/trained/export/{s}/seed0" for s in OWN)))
+    succeeded(snakemake(folder, config, "merges", *(f"results/trained/export/{s}/seed0" for s in OWN)))
     for locale in OWN:
         shutil.copytree(folder / f"results/trained/export/{locale}/seed0", folder / f"own/{locale}-0")
     permute_labels(folder / "own/es-ES-0")
-    succeeded(snakemake(folder, CONFIG))
-    succeeded(snakemake(folder, CONFIG, EXPORTED))
+    succeeded(snakemake(folder, CONFIG, "all", EXPORTED))
     assert "Nothing to be done" in succeeded(snakemake(folder, CONFIG))
 
 
@@ -103,9 +101,8 @@ def replaced(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             for parameter in model.classifier.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.02)
         model.save_pretrained(folder / "own/de-DE-0")
-        said = succeeded(snakemake(folder, CONFIG))
+        said = succeeded(snakemake(folder, CONFIG, "merges", ELSEWHERE))
         (folder / "said").write_text(said, encoding="utf-8")
-        succeeded(snakemake(folder, CONFIG, ELSEWHERE))
 
     yield from shared(tmp_path_factory, "own_models_replaced", make)
 

@@ -91,7 +91,7 @@ def test_merges_are_counted_exactly_while_the_selection_stands(tiny_copy: Path) 
     distinct = int(re.search(r"0 merges; (\d) in the cache", stage(text, "merge")).group(1))  # type: ignore[union-attr]
     shutil.rmtree(tiny_copy / "results/tiny/cache/merges")
     assert re.search(rf" {distinct} merges? ", stage(plan(tiny_copy, preset("tiny")), "merge"))
-    _, computed = rerun(tiny_copy, preset("tiny"))
+    _, computed = rerun(tiny_copy, preset("tiny"), "merges")
     assert computed["merges"] == distinct
 
 

@@ -74,6 +74,7 @@ def make_project(folder: Path) -> None:
     write_dataset(project.work / "data", [*LOCALES, "fr-FR"])
     _, computed = project.rerun(config())
     assert computed == {"trainings": N, "cells": N * N, "merges": 2 * N}
+    assert (project.results / "report" / "report.md").exists()
 
 
 @pytest.fixture

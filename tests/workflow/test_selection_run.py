@@ -37,7 +37,7 @@ CONFIG = local_config(
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     def make(directory: Path) -> None:
         write_dataset(directory / "data", LOCALES)
-        jobs, _ = rerun(directory, CONFIG)
+        jobs, _ = rerun(directory, CONFIG, "evaluation")
         assert (jobs["greedy"], jobs["merge"]) == (2 * len(LOCALES), len(LOCALES))
 
     yield from shared(tmp_path_factory, "selection", make)
@@ -89,4 +89,4 @@ def test_the_pivot_is_a_source_and_no_target(finished: Path) -> None:
 
 
 def test_a_second_run_does_nothing(finished: Path, tmp_path: Path) -> None:
-    assert "Nothing to be done" in succeeded(snakemake(copied(finished, tmp_path), CONFIG))
+    assert "Nothing to be done" in succeeded(snakemake(copied(finished, tmp_path), CONFIG, "evaluation"))

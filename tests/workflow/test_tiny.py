@@ -156,7 +156,7 @@ def test_sidecars_explain_their_artefacts(tiny_run: Path) -> None:
 
 def test_a_locale_added_costs_one_training_and_the_missing_cells(tiny_copy: Path) -> None:
     config = preset("tiny", locales=[*LOCALES, "fr-FR"])
-    succeeded(snakemake(tiny_copy, config))
+    succeeded(snakemake(tiny_copy, config, "nxn"))
     rows = {p.parts[-3]: json.loads(p.read_text()) for p in (tiny_copy / "results/tiny/nxn/rows").rglob("row.json")}
     assert {name: len(row["computed"]) for name, row in rows.items()} == dict.fromkeys(LOCALES, 1) | {"fr-FR": 4}
     models = tiny_copy / "results/tiny/models"
