@@ -98,6 +98,7 @@ def test_damaged_tokens_are_made_again(cache, damage, capsys):
 
 
 JOB = """
+import sys
 from workflow_scripts.evaluation.scoring import TokenCache
 asked = []
 texts = {f"t{i}": lambda i=i: asked.append(i) or ["licht"] for i in range(30)}
