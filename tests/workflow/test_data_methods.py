@@ -103,7 +103,7 @@ def test_a_damaged_measurement_is_named(finished: Path, tmp_path: Path) -> None:
     content[-5] ^= 1
     path.unlink()  # a file of its own: the cache's copy may share its bytes
     path.write_bytes(content)
-    done = snakemake(directory, CONFIG, "merges")
+    done = snakemake(directory, CONFIG)
     assert done.returncode != 0 and "en-US-validation.safetensors is damaged or was replaced" in done.stdout
 
 
