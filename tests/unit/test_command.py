@@ -195,3 +195,35 @@ def test_report_says_where_it_is(folder):
     done = xlmerge("report", "--configfile", TINY)
     assert done.exit_code == 0
     assert done.stdout == f"tiny: 3 targets\nThe report: {folder}/results/tiny/report/report.html\n"
+
+
+BAD_CONFIGS = {
+    "malformed": (b"run: [a\nlocales: x: y\n", "not valid YAML"),
+    "of another encoding": ("run: mine\n".encode("utf-16"), "save it as UTF-8"),
+    "a list": (b"- run: mine\n", "must hold keys with values"),
+    "empty": (b"", "must hold keys with values"),
+    "a key twice": (b"run: a\ndata:\n  folder: x\n  folder: y\n", "line 4: the key 'folder' stands there twice"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CONFIGS)
+def test_a_config_that_cannot_be_read_is_one_sentence(kind, folder, asked):
+    content, message = BAD_CONFIGS[kind]
+    (folder / "mine.yaml").write_bytes(content)
+    for words in (["recommend", "de-DE"], ["run"]):
+        done = xlmerge(*words, "--configfile", "mine.yaml")
+        assert done.exit_code == 1 and message in done.stderr and not asked
+
+
+@pytest.mark.parametrize(
+    "words", [("--gpu-speed", "0"), ("--gpu-speed", "inf"), ("--gpu-speed", "nan"), ("--gpus", "0")]
+)
+def test_a_plan_takes_no_gpus_that_cannot_be(words):
+    assert xlmerge("plan", "--configfile", TINY, *words).exit_code == 2
+
+
+def test_a_plan_reads_the_run_of_its_directory(folder, monkeypatch):
+    (folder / "there").mkdir()
+    monkeypatch.setattr("workflow_scripts.planning.jobs.read_jobs", lambda _: (None, [], folder / "there"))
+    monkeypatch.setattr("workflow_scripts.planning.overview.overview", lambda *_: f"in {Path.cwd()}")
+    assert xlmerge("plan", "--configfile", TINY).stdout.strip() == f"in {folder / 'there'}"

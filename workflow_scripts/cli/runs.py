@@ -1,9 +1,12 @@
 """Commands that call Snakemake with this workflow: what they do not know themselves is passed on to it."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +16,15 @@ from workflow_scripts.core.errors import XlmergeError, unknown
 
 PASS_ON = {"ignore_unknown_options": True}
 snakemake_words = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[SNAKEMAKE'S OPTIONS AND TARGETS]")
+
+
+class Finite(click.FloatRange):
+    """A number in a range that is neither infinite nor `nan`, which lies in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        return number if isfinite(number) else self.fail(f"{number} is no finite number", param, ctx)
 
 
 @click.command(cls=ConfigCommand, context_settings=PASS_ON)
@@ -33,7 +45,12 @@ def run(configs: tuple[str, ...], profiles: tuple[str, ...], words: tuple[str, .
 @click.command(cls=ConfigCommand, context_settings=PASS_ON)
 @config_option
 @click.option("--gpus", multiple=True, type=click.IntRange(1), help="Say the wall time with so many GPUs; repeatable.")
-@click.option("--gpu-speed", type=click.FloatRange(0, min_open=True), default=1.0, help="Relative to an H100's.")
+@click.option(
+    "--gpu-speed",
+    type=Finite(0, min_open=True),
+    default=1.0,
+    help="Relative to an H100's.",
+)
 @snakemake_words
 def plan(configs: tuple[str, ...], gpus: tuple[int, ...], gpu_speed: float, words: tuple[str, ...]) -> None:
     """Say what the next run would do and take.
@@ -47,7 +64,9 @@ def plan(configs: tuple[str, ...], gpus: tuple[int, ...], gpu_speed: float, word
     planned = read_jobs([*_common_words(config_files(configs)), *words])
     if planned is None:
         sys.exit(1)
-    click.echo(overview(*planned, gpus or GPUS, gpu_speed))
+    study, jobs, folder = planned
+    with contextlib.chdir(folder):
+        click.echo(overview(study, jobs, gpus or GPUS, gpu_speed))
 
 
 @click.command(cls=ConfigCommand, context_settings=PASS_ON)

@@ -63,8 +63,10 @@ class Job:
         return [f for value in self.outputs.values() for f in ([value] if isinstance(value, str) else value)]
 
 
-def read_jobs(arguments: list[str]) -> tuple[Study, list[Job]] | None:
-    """Return the study and all jobs in the order of their rules, or None after a message about what is wrong.
+def read_jobs(arguments: list[str]) -> tuple[Study, list[Job], Path] | None:
+    """Return the study, all jobs in the order of their rules, and the folder that the run's paths belong to.
+
+    None after a message about what is wrong.
 
     Parameters
     ----------
@@ -72,6 +74,7 @@ def read_jobs(arguments: list[str]) -> tuple[Study, list[Job]] | None:
         As for ``snakemake``: ``--configfile``, ``--directory``, ``--config``, ``--forcerun`` and targets count.
     """
     _, options = parse_args(["--snakefile", str(workflow_folder() / "Snakefile"), *arguments])
+    folder = Path(options.directory or ".").resolve()
     quiet = OutputSettings(
         quiet={Quietness.RULES, Quietness.PROGRESS},  # the dry run ends when the DAG is built
         log_level_override=logging.ERROR,
@@ -90,7 +93,7 @@ def read_jobs(arguments: list[str]) -> tuple[Study, list[Job]] | None:
                 pseudo_executor="dryrun", execution_settings=ExecutionSettings(lock=False)
             )
             workflow = workflow_api._workflow  # Snakemake's API builds the DAG but does not hand it out
-            return load_study(workflow.config), jobs_of(workflow)
+            return load_study(workflow.config), jobs_of(workflow), folder
         except Exception as error:  # Snakemake's printer finds the rule and the line, as for a run
             api.print_exception(error)
             return None
