@@ -128,6 +128,7 @@ def test_the_merge_command_fetches_a_damaged_model_again(tmp_path, monkeypatch):
         asked.append(link.exists())
         return str(link.parent)
 
+    monkeypatch.setattr(base, "hub_has", lambda _: True)
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     locate("somebody/model")
     assert asked == [True, False]
