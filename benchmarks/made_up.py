@@ -142,7 +142,7 @@ class Sample:
             vector = TaskVector(dense, {})
             digest = save_task_vector(vector, out["model"], "float32", {**metadata, "locale": job.subject})
             write_digest(out["digest"], digest)
-            write_json(out["training"], {"best_step": 1, "best_validation_accuracy": 0.8, "epochs": []})
+            write_json(out["training"], {"best_step": 1, "best_validation_accuracy": 0.8, "log": []})
             write_json(out["info"], self._sidecar(job, {"computed": [job.subject], "cache_entries": [digest]}))
 
     def _make_rows(self) -> None:

@@ -20,7 +20,7 @@ def rehearsal_config(locales: list[str] | None = None) -> dict[str, Any]:
         for settings in (block["fixed"], block["sweep"]):
             if "num_languages" in settings:
                 settings["num_languages"] = _possible(settings["num_languages"], most)
-    training = {"learning_rate": 5.0e-3, "batch_size": 16, "epochs": 5}
+    training = {"learning_rate": 5.0e-3, "batch_size": 16, "epochs": 5, "min_steps": 1, "precision": "float32"}
     return {
         **config,
         "locales": chosen,

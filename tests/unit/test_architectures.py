@@ -114,7 +114,7 @@ def evaluation_files(folder: Path, locales: list[str]) -> dict[str, list[str]]:
 
 def train_and_score(folder: Path, locale: str, common: dict[str, str]) -> None:
     tune = Finetune(
-        learning_rate=3e-3, epochs=6, batch_size=8, max_length=32, precision="float32", freeze_embeddings=False
+        learning_rate=3e-3, epochs=6, min_steps=1, batch_size=8, max_length=32, freeze_embeddings=False
     ).model_dump()
     own, model = folder / locale, {"model": "model.safetensors"}
     data = files(own, train="train.parquet", train_digest="train.digest")

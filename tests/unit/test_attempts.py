@@ -13,10 +13,11 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.models import attempts, training
 from workflow_scripts.models.attempts import FAILED, attempt_seed, finetune_with_retries
 from workflow_scripts.models.collapse import TrainingFailed
+from workflow_scripts.models.length import Length
 from workflow_scripts.models.training import finetune, resolve_precision, training_arguments
 from workflow_scripts.study.config import Finetune
 
-SETTINGS = Finetune(learning_rate=3e-3, epochs=4, batch_size=4, precision="float32").model_dump()
+SETTINGS = Finetune(learning_rate=3e-3, epochs=4, min_steps=1, batch_size=4, precision="float32").model_dump()
 TOO_HIGH = {**SETTINGS, "learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0}
 WORDS = {0: ["licht", "lampe"], 1: ["musik", "lied"], 2: ["wetter", "regen"]}
 SEED = 7
@@ -183,7 +184,7 @@ def test_batches_do_not_grow_with_the_number_of_visible_gpus(tmp_path, monkeypat
             self._n_gpu = 4
 
     monkeypatch.setattr(training, "TrainingArguments", FourGpus)
-    assert training_arguments({**SETTINGS, "batch_size": 8}, 0, tmp_path).train_batch_size == 8
+    assert training_arguments({**SETTINGS, "batch_size": 8}, 0, tmp_path, Length(9, 1, 3)).train_batch_size == 8
 
 
 def test_gradient_accumulation_makes_the_same_steps_as_larger_batches(tiny_base, tmp_path):

@@ -11,7 +11,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from workflow_scripts.core.digests import digest_of_files, write_digest
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.models import training
 from workflow_scripts.models.base import build_base
 from workflow_scripts.models.checkpoints import (
     TaskVector,
@@ -26,6 +25,8 @@ from workflow_scripts.models.checkpoints import (
     task_vector_of,
 )
 from workflow_scripts.models.collapse import check_finite, check_learned
+from workflow_scripts.models.convergence import Convergence
+from workflow_scripts.models.length import length_of
 from workflow_scripts.models.tokens import tokenise
 from workflow_scripts.models.training import Collator, LocaleTrainer, finetune, training_arguments
 from workflow_scripts.study.config import Finetune
@@ -207,7 +208,7 @@ def examples(count, extra=""):
 
 
 def tune(base, scratch, **changes):
-    settings = {"learning_rate": 3e-3, "epochs": 4, "batch_size": 4, "precision": "float32", **changes}
+    settings = {"learning_rate": 3e-3, "epochs": 4, "min_steps": 1, "batch_size": 4, "precision": "float32", **changes}
     train, validation = examples(8), examples(3, ONLY_IN_VALIDATION)
     trained = finetune(base, train, validation, Finetune(**settings).model_dump(), 0, scratch)
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -245,28 +246,14 @@ def test_the_same_seed_gives_the_same_task_vector(tiny_base, tmp_path, unfrozen)
 def test_history_says_how_it_went(unfrozen):
     history = unfrozen[0].history
     assert history["steps"] == 24  # 4 epochs of 24 sentences in batches of 4
-    assert [e["epoch"] for e in history["epochs"] if "eval_loss" in e] == [1, 2, 3, 4]
+    losses = {e["step"]: e["eval_loss"] for e in history["log"] if "eval_loss" in e}
+    assert list(losses) == [6, 12, 18, 24], "once an epoch"
+    assert history["best_step"] == min(losses, key=losses.__getitem__)
     assert history["majority_accuracy"] == pytest.approx(1 / 3)
-    assert history["best_validation_accuracy"] == max(e.get("eval_accuracy", 0) for e in history["epochs"])
+    (at_best,) = (e["eval_accuracy"] for e in history["log"] if e["step"] == history["best_step"] and "eval_loss" in e)
+    assert history["best_validation_accuracy"] == at_best
     assert history["best_validation_accuracy"] > 0.5
     json.dumps(history, allow_nan=False)
-
-
-def test_the_best_epoch_is_kept(tiny_base, tmp_path, monkeypatch):
-    fixed = {"schedule": "constant_with_warmup", "warmup": 0, "early_stopping": 0}
-    accuracies = iter([0.9, 0.8, 0.7, 0.9])
-    monkeypatch.setattr(training, "_accuracy", lambda _: {"accuracy": next(accuracies)})
-    three, *_ = tune(tiny_base, tmp_path / "three", epochs=3, **fixed)
-    one, *_ = tune(tiny_base, tmp_path / "one", epochs=1, **fixed)
-    assert three.history["best_validation_accuracy"] == 0.9
-    assert all(torch.equal(three.task_vector.dense[name], delta) for name, delta in one.task_vector.dense.items())
-
-
-def test_early_stopping_counts_epochs_without_a_better_accuracy(tiny_base, tmp_path, monkeypatch):
-    accuracies = iter([0.5, 0.8, 0.7, 0.6, 0.9])
-    monkeypatch.setattr(training, "_accuracy", lambda _: {"accuracy": next(accuracies)})
-    trained, *_ = tune(tiny_base, tmp_path, epochs=5, early_stopping=2)
-    assert trained.history["steps"] == 24  # stopped after the fourth epoch of 6 steps
 
 
 def test_the_reported_accuracy_is_the_task_vectors(tiny_base, unfrozen):
@@ -286,8 +273,9 @@ def test_weight_decay_spares_every_embedding(tiny_base, tmp_path):
     settings = Finetune(weight_decay=0.5, precision="float32").model_dump()
     trainer = LocaleTrainer(
         model=load_model(tiny_base, VOCABULARY),
-        args=training_arguments({**settings, "early_stopping": 0}, 0, tmp_path),
+        args=training_arguments(settings, 0, tmp_path, length_of(settings, 24)),
         eval_dataset=[],
+        convergence=Convergence(patience=0, least=1),
     )
     decays = trainer.get_decay_parameter_names(trainer.model)
     assert "bert.encoder.layer.0.output.dense.weight" in decays
@@ -303,8 +291,8 @@ def test_batches_are_padded_to_their_longest_sentence():
 
 
 def history(**changes):
-    epochs = [{"epoch": 1.0, "loss": 0.5}, {"epoch": 1.0, "eval_loss": 0.4, "eval_accuracy": 0.7}]
-    return {"epochs": epochs, "best_validation_accuracy": 0.7, "majority_accuracy": 0.4, **changes}
+    log = [{"epoch": 1.0, "loss": 0.5}, {"epoch": 1.0, "eval_loss": 0.4, "eval_accuracy": 0.7}]
+    return {"log": log, "best_validation_accuracy": 0.7, "majority_accuracy": 0.4, **changes}
 
 
 def test_a_training_that_learned_passes():
@@ -316,12 +304,12 @@ def test_a_training_that_learned_passes():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_an_error(key, value):
     with pytest.raises(XlmergeError, match=r"diverged.*learning_rate"):
-        check_finite(history(epochs=[*history()["epochs"], {"epoch": 2.0, key: value}]))
+        check_finite(history(log=[*history()["log"], {"epoch": 2.0, key: value}]))
 
 
 def test_a_training_without_any_loss_is_an_error():
     with pytest.raises(XlmergeError, match="diverged"):
-        check_finite(history(epochs=[]))
+        check_finite(history(log=[]))
 
 
 @pytest.mark.parametrize("best", [0.4, 0.1, None])
@@ -333,7 +321,7 @@ def test_no_better_than_the_majority_class_is_an_error(best):
 def test_a_collapse_after_the_best_epoch_is_an_error():
     later = {"epoch": 2.0, "eval_loss": 4.1, "eval_accuracy": 0.4}
     with pytest.raises(XlmergeError, match=r"collapsed.*from 0\.700 to 0\.400"):
-        check_learned(history(epochs=[*history()["epochs"], later]))
+        check_learned(history(log=[*history()["log"], later]))
 
 
 def test_a_learning_rate_far_too_high_is_reported(tiny_base, tmp_path):

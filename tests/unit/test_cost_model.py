@@ -31,7 +31,7 @@ def model(study):
     """10 tokens a sentence, 100 sentences to train on, 64 to validate, 20 to test; round rates on a pretended device."""
     data = Data({"de-DE": {"train": 100, "validation": 64, "test": 20}}, tokens=10, lengths=5, pieces=1000)
     found = Model(study, BASE, data, "gpu")
-    layer, rates = {"train": 2e-3, "score": 1e-3}, {"auto": 3e-9, "float32": 1e-9}
+    layer, rates = {"train": 2e-3, "score": 1e-3}, {"bf16": 3e-9, "float32": 1e-9}
     found.device = Device(
         **{**read_rates().devices["gpu"].model_dump(), "start": 7.0, "layer": layer, "train": rates, "score": rates}
     )
@@ -43,11 +43,26 @@ def job(rule="row", subject="", reasons=("not made yet",), settings=None):
 
 
 def test_a_training_is_steps_judgements_and_checkpoints(model):
-    """5 epochs of 7 batches of 16; 1 batch of 64 to judge by; 5 checkpoints of 100.768 M numbers, 12 bytes each."""
-    learning = 5 * 7 * 12 * 2e-3 + 5 * 1000 * 1e8 * 3e-9
-    judging = 5 * 12 * 1e-3 + 5 * 640 * 1e8 * 3e-9 / 3
-    writing = 5 * 100_768_000 * 12 * 2.5e-9
+    """300 steps of 16; 1 batch of 64 to judge by, ten times; 10 checkpoints of 100.768 M numbers, 12 bytes each."""
+    learning = 300 * 12 * 2e-3 + 300 * 160 * 1e8 * 3e-9
+    judging = 10 * 12 * 1e-3 + 10 * 640 * 1e8 * 3e-9 / 3
+    writing = 10 * 100_768_000 * 12 * 2.5e-9
     assert model.price("finetune", []) == Price(pytest.approx(learning + judging + writing), 7, 1, 1, 403_072_000)
+
+
+def test_frozen_layers_are_passed_once(model):
+    """9 of 12 layers: a step costs a quarter; each sentence is passed by the nine once, forward."""
+    whole = model.price("finetune", []).seconds
+    config = preset("massive")
+    config["finetune"] |= {"freeze_embeddings": True, "freeze_layers": 9}
+    found = Model(load_study(config), BASE, model.data, "gpu")
+    found.device = model.device
+    learning = 300 * 3 * 2e-3 + 300 * 40 * 1e8 * 3e-9
+    judging = 10 * 3 * 1e-3 + 10 * 160 * 1e8 * 3e-9 / 3
+    once, writing = 0.75 * 1640 * 1e8 * 3e-9 / 3, 10 * (4 * 100_768_000 + 8 * 25_000_000) * 2.5e-9
+    seconds = found.price("finetune", []).seconds
+    assert seconds == pytest.approx(learning + judging + once + writing) and seconds < whole / 3
+    assert found.cell() == pytest.approx((0.25 + 0.75 / N) * model.cell())
 
 
 def test_a_cell_is_passes_of_one_length_each_and_tokens(model):
@@ -66,7 +81,7 @@ def test_a_merge_reads_its_sources_and_the_base(model):
 def test_the_speed_of_a_gpu_counts_for_products_only(study, model):
     slow = Model(study, BASE, model.data, "gpu", speed=0.5)
     slow.device = model.device
-    assert slow.passes("train", "auto", 1000, 10) == pytest.approx(10 * 12 * 2e-3 + 2 * 1000 * 1e8 * 3e-9)
+    assert slow.passes("train", "bf16", 1000, 10) == pytest.approx(10 * 12 * 2e-3 + 2 * 1000 * 1e8 * 3e-9)
 
 
 def test_a_number_format_that_was_not_measured_has_no_price(study, model):

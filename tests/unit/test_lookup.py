@@ -194,7 +194,7 @@ def test_the_same_training_is_a_lookup(tiny_base, tmp_path, outputs):
         inputs |= {split: str(tmp_path / split), f"{split}_digest": str(tmp_path / f"{split}.digest")}
         write_examples(table, inputs[split])
         write_digest(inputs[f"{split}_digest"], examples_digest(table))
-    tune = Finetune(learning_rate=3e-3, epochs=4, batch_size=4, precision="float32").model_dump()
+    tune = Finetune(learning_rate=3e-3, epochs=4, min_steps=1, batch_size=4, precision="float32").model_dump()
     settings = {
         "finetune": tune,
         "retries": 0,

@@ -23,7 +23,14 @@ from workflow_scripts.models.training import Trained
 from workflow_scripts.study.config import Finetune
 
 WORDS = {0: "licht", 1: "musik", 2: "wetter"}  # four tokens each with what follows
-SETTINGS = {"learning_rate": 3e-3, "epochs": 3, "batch_size": 4, "precision": "float32", "early_stopping": 0}
+SETTINGS = {
+    "learning_rate": 3e-3,
+    "epochs": 3,
+    "min_steps": 1,
+    "batch_size": 4,
+    "precision": "float32",
+    "early_stopping": 0,
+}
 PYTHON = sys.executable
 IN_A_PROCESS = """
 import pickle, sys
@@ -97,7 +104,7 @@ def test_two_processes_train_the_model_of_one(steady_base, tmp_path, forks):
     assert (one.history["processes"], two.history["processes"]) == (1, 2)
     assert one.history["steps"] == two.history["steps"] == 18
     assert one.history["best_validation_accuracy"] == two.history["best_validation_accuracy"]
-    losses = [[e["loss"] for e in t.history["epochs"] if "loss" in e] for t in (one, two)]
+    losses = [[e["loss"] for e in t.history["log"] if "loss" in e] for t in (one, two)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     assert largest_difference(one, two) < 1e-3 * largest(one)
 

@@ -16,6 +16,7 @@ CONFIG = local_config(
     LOCALES,
     seeds=[0, 1],
     baselines=["average_all", "seed_soup", "shrunk_top1", "few_shot"],
+    few_shot={"steps": 12},
     ablations=[
         {"name": "all", "fixed": {"method": "average", "num_languages": 2}},
         {"name": "one", "fixed": {"method": "average", "num_languages": 2, "locales": ["de-DE"], "joint": True}},
@@ -91,6 +92,7 @@ def test_few_shot_starts_from_the_best_source_and_the_base(results: Path) -> Non
         for training in (found["few_shot"], found["few_shot_base"]):
             assert (training["locales"], training["split"]) == ([target], "validation")
             assert "best_validation_accuracy" not in training["history"], "there is nothing left to judge by"
+            assert training["history"]["steps"] == 12
         assert found["few_shot"]["model"] != found["few_shot_base"]["model"]
 
 

@@ -29,6 +29,7 @@ SHAPED_BY = {  # kind of entry → the libraries that shape its content: with an
     "cells": FORWARD,
     "merges": FORWARD,
     "tokens": ("tokenizers", "transformers"),
+    "states": FORWARD,
 }
 STATED = ("torch", "transformers", "accelerate", "tokenizers", "numpy", "pandas", "pyarrow", "datasets", "snakemake")
 Making = dict[str, Any]  # ``cost``, ``versions``, ``host``

@@ -13,14 +13,15 @@ import torch
 import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.core.lookup import Entry
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.evaluation.cells import FLOAT32, Cell, token_entry
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.models.checkpoints import TaskVector, set_task_vector, verify_base
-from workflow_scripts.models.predict import predict
+from workflow_scripts.models.predict import States, frozen_layers, on_states, predict, states_of
 from workflow_scripts.models.tokens import Tokens, of_tokens
 
 
@@ -48,13 +49,24 @@ class Scorer:
         tokens = TokenCache(scoring, self.base, digest).get(texts)
         compact = of_tokens(self.base, [tokens[key] for key in data])
         self.model, self.vocabulary, self.encoded = compact.model, compact.vocabulary, compact.encoded
+        self.states = StatesCache(scoring, digest, dict(zip(data, self.encoded, strict=True)))
         self.labels = [table["label"].to_numpy() for table in tables]
 
     def scores(self, task_vector: TaskVector) -> Iterator[tuple[Cell, Scores]]:
         """Yield the scores of θ₀ + τ on every wanted cell."""
         set_task_vector(self.model, self.base, self.vocabulary, task_vector)
+        layers = frozen_layers(task_vector, self.model)
         for cell, encoded, labels in zip(self.wanted, self.encoded, self.labels, strict=True):
-            yield cell, Scores.of(predict(self.model, encoded, self.batch_tokens, self.precision), labels)
+            yield cell, Scores.of(self._logits(layers, cell, encoded), labels)
+
+    def _logits(self, layers: int, cell: Cell, encoded: list[list[int]]) -> np.ndarray:
+        """Return a cell's logits; layers that are as in θ₀ are not computed again."""
+        if not layers or not encoded:
+            return predict(self.model, encoded, self.batch_tokens, self.precision)
+        target, split = cell
+        states = self.states.get(self.model, layers, target.digests[split])
+        with on_states(self.model, layers, [states]) as ((numbered,), _):
+            return predict(self.model, numbered, self.batch_tokens, self.precision)
 
 
 class TokenCache:
@@ -102,6 +114,54 @@ class TokenCache:
         return tokens
 
 
+class StatesCache:
+    """What θ₀'s lowest layers make of tables, by content: models that leave these layers alone share it.
+
+    States are float32 in every number format of the passes above, so that they are made once.
+
+    Parameters
+    ----------
+    scoring : mapping
+        See `cells.CellCache`.
+    base : str
+        θ₀'s digest.
+    tables : mapping
+        A table's digest → its texts as token ids of the model's vocabulary.
+    """
+
+    def __init__(self, scoring: Mapping[str, Any], base: str, tables: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        self._scoring, self._base, self._tables = scoring, base, tables
+        self._complete: set[int] = set()
+
+    def get(self, model: PreTrainedModel, layers: int, data: str) -> States:
+        """Return a table's states behind so many layers, which the model must have as they are in θ₀.
+
+        Whoever needs one needs all of them soon: what is missing is made at once, in an order of each process's own, so
+        that jobs that start together share the work.
+        """
+        if layers not in self._complete:
+            order = list(self._tables)
+            random.Random(os.getpid()).shuffle(order)
+            for table in order:
+                self._find_or_make(model, layers, table)
+            self._complete.add(layers)
+        return self._find_or_make(model, layers, data)
+
+    def _find_or_make(self, model: PreTrainedModel, layers: int, data: str) -> States:
+        entry = self._entry(layers, data)
+        states = entry.find(_read_states)
+        if states is None:
+            states = states_of(model, layers, self._tables[data], self._scoring["evaluation"]["batch_tokens"])
+            with entry.stored({}) as path:  # what that took is part of getting ready to score
+                _save_states(path, states)
+        return states
+
+    def _entry(self, layers: int, data: str) -> Entry:
+        settings = {key: self._scoring["evaluation"][key] for key in ("max_length", "batch_tokens")}
+        made_of = {"base": self._base, "data": data, "layers": layers, **settings, "code": self._scoring["code"]}
+        return Entry(self._scoring["cache"], "states", made_of, suffix=".safetensors")
+
+
 def _save_tokens(path: Path, tokens: Tokens) -> None:
     note = {"special": tokens.special, "pad": tokens.pad, "digest": _digest(tokens)}
     save_file({"ids": tokens.ids, "lengths": tokens.lengths}, path, metadata={"tokens": json.dumps(note)})
@@ -124,4 +184,31 @@ def _digest(tokens: Tokens) -> str:
     total = xxhash.xxh3_128(f"{tokens.special} {tokens.pad} {len(tokens.ids)}".encode())
     total.update(np.ascontiguousarray(tokens.ids).tobytes())
     total.update(np.ascontiguousarray(tokens.lengths).tobytes())
+    return total.hexdigest()
+
+
+def _save_states(path: Path, states: States) -> None:
+    arrays = {
+        "values": np.concatenate([np.zeros((0, states[0].shape[1]), np.float32), *states]),
+        "lengths": np.array([len(text) for text in states], np.int32),
+    }
+    save_file(arrays, path, metadata={"digest": _digest_of_arrays(arrays)})
+
+
+def _read_states(path: Path) -> States:
+    try:
+        with safe_open(path, "numpy") as file:
+            digest = file.metadata()["digest"]
+            arrays = {name: file.get_tensor(name) for name in ("values", "lengths")}
+    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        raise XlmergeError(f"{path} is damaged ({error})") from None
+    if _digest_of_arrays(arrays) != digest:
+        raise XlmergeError(f"{path} is damaged: the states do not match their digest")
+    return np.split(arrays["values"], np.cumsum(arrays["lengths"])[:-1])
+
+
+def _digest_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    total = xxhash.xxh3_128()
+    for name in ("values", "lengths"):
+        total.update(np.ascontiguousarray(arrays[name]).tobytes())
     return total.hexdigest()

@@ -13,6 +13,7 @@ from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.lookup import Entry
 from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import Scores
+from workflow_scripts.models.length import length_of
 from workflow_scripts.models.train_job import FILES, store, trained_digest
 from workflow_scripts.selection.trainings import Training
 
@@ -78,15 +79,12 @@ class TrainedBaselines:
                 split: [read_digest(f) for f in files] for split, files in self._data("table_digests", training).items()
             },
             "length": training["length"],
-            "finetune": self._finetune(training),
+            "few_shot": self.settings["few_shot"] if training["length"] == "few_shot" else None,
+            "finetune": self.settings["finetune"],
             "seed": self._seed(training),
             "code": self.settings["code"],
         }
         return Entry(self.settings["cache"], "models", made_of, name)
-
-    def _finetune(self, training: Training) -> dict[str, Any]:
-        changed = {"epochs": self.settings["few_shot"]["epochs"]} if training["length"] == "few_shot" else {}
-        return {**self.settings["finetune"], **changed}
 
     def _seed(self, training: Training) -> int:
         return derive_seed("baseline", *training["locales"], training["split"], self.settings["seed"])
@@ -115,7 +113,7 @@ class TrainedBaselines:
         verify_base(self.inputs["base"], self.inputs["base_digest"])
         files, digests = self._data("tables", training), self._data("table_digests", training)
         tables = {use: list(map(read_examples, files[use], digests[use])) for use in files}
-        settings = self._finetune(training)
+        settings = self.settings["finetune"]
         start = self._model("models", training)
         entry.scratch.mkdir(parents=True, exist_ok=True)
         trained = finetune_on_gpus(
@@ -126,9 +124,15 @@ class TrainedBaselines:
             validation=pd.concat(tables["validation"], ignore_index=True) if "validation" in tables else None,
             seed=self._seed(training),
             start=load_task_vector(start, self.base, self._model("model_digests", training)) if start else None,
-            steps=steps_of_one(tables["train"], settings) if training["length"] == "one" else None,
+            steps=self._steps(training, tables["train"]),
         )
         store(trained, entry, {"base": self.base, "training": training, "finetune": settings}, watch)
+
+    def _steps(self, training: Training, tables: list[Any]) -> int | None:
+        """Return the optimiser steps of a training whose length is not left to its validation data."""
+        if training["length"] == "few_shot":
+            return int(self.settings["few_shot"]["steps"])
+        return steps_of_one(tables, self.settings["finetune"]) if training["length"] == "one" else None
 
     def _score(self, names: list[str], threads: int) -> None:
         watch = Stopwatch()
@@ -152,6 +156,5 @@ def _digest(folder: Path) -> str:
 
 
 def steps_of_one(tables: list[Any], settings: Mapping[str, Any]) -> int:
-    """Return the optimiser steps that training on one of several example tables takes, as a mean over them."""
-    per_step = settings["batch_size"] * settings["gradient_accumulation"]
-    return max(1, round(settings["epochs"] * ceil(sum(map(len, tables)) / len(tables) / per_step)))
+    """Return the optimiser steps that are planned for one of several example tables, for their mean length."""
+    return length_of(settings, ceil(sum(map(len, tables)) / len(tables))).most

@@ -65,7 +65,10 @@ def build_base(name: str, revision: str | None, labels: list[str], head_seed: in
 
 def _snapshot(name: str, revision: str | None) -> Path | None:
     """Return the folder that the hub's cache has for a hub id; it is called by its commit."""
-    config = try_to_load_from_cache(name, "config.json", revision=revision)
+    try:
+        config = try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:  # a path
+        return None
     return Path(config).parent if isinstance(config, str) else None
 
 

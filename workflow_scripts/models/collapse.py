@@ -37,7 +37,7 @@ class StopWhenDiverged(TrainerCallback):
 
 def check_finite(history: dict[str, Any]) -> None:
     """Raise a `TrainingFailed` for a training that diverged."""
-    losses = [e[k] for e in history["epochs"] for k in ("loss", "eval_loss") if k in e]
+    losses = [e[k] for e in history["log"] for k in ("loss", "eval_loss") if k in e]
     if not losses or not np.isfinite(losses).all():
         raise _diverged(f"losses {losses}")
 
@@ -45,16 +45,16 @@ def check_finite(history: dict[str, Any]) -> None:
 def check_learned(history: dict[str, Any]) -> None:
     """Raise a `TrainingFailed` for a training that collapsed to the majority class, by its validation data.
 
-    The best epoch must be above the majority class, and so must the last one: a model that collapsed later on was on
-    its way there when its best checkpoint was taken.
+    The best judgement must be above the majority class, and so must the last one: a model that collapsed later on was
+    on its way there when its best checkpoint was taken.
     """
     best, majority = history["best_validation_accuracy"], history["majority_accuracy"]
     if best is None or best <= majority:
         raise TrainingFailed(
             f"training learned nothing: validation accuracy {best} is not above the majority class ({majority:.3f}). "
-            "Lower `finetune.learning_rate`, train more `epochs`, change the seed, or give more training data"
+            "Lower `finetune.learning_rate`, train longer (`epochs`), change the seed, or give more training data"
         )
-    last = [e["eval_accuracy"] for e in history["epochs"] if "eval_accuracy" in e][-1:]
+    last = [e["eval_accuracy"] for e in history["log"] if "eval_accuracy" in e][-1:]
     if last and last[0] <= majority:
         raise TrainingFailed(
             f"training collapsed: validation accuracy fell from {best:.3f} to {last[0]:.3f}, not above the majority "

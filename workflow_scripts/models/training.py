@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from transformers import (
-    EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedModel,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -22,9 +20,14 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.gpus import has_bfloat16
 from workflow_scripts.models.checkpoints import TaskVector, changed_tokens, set_task_vector, task_vector_of
 from workflow_scripts.models.collapse import StopWhenDiverged, check_finite
+from workflow_scripts.models.convergence import Convergence, fit_schedule, shortfall
+from workflow_scripts.models.length import Length, length_of
+from workflow_scripts.models.predict import freeze, on_states, predict, states_of
 from workflow_scripts.models.tokens import CompactModel, compact_model
 
 Example = dict[str, Any]
+BATCH_TOKENS = 2048  # of passes that train nothing
+LOOKED_AT = 500  # training sentences that a finished model is tried on
 
 
 @dataclass
@@ -52,7 +55,7 @@ def finetune(
     base : path
         θ₀'s Hugging Face folder.
     train, validation : DataFrame
-        Example tables. Without validation data all epochs are trained and the last weights are the result.
+        Example tables. Without validation data the planned steps are trained and the last weights are the result.
     settings : dict
         The config's `finetune:` block.
     seed : int
@@ -62,7 +65,7 @@ def finetune(
     start : TaskVector, optional
         Start from θ₀ plus this one; the result is the whole difference to θ₀ all the same.
     steps : int, optional
-        Optimiser steps, instead of the settings' epochs.
+        Optimiser steps, instead of a length by the settings and the validation loss.
 
     Raises
     ------
@@ -77,22 +80,51 @@ def finetune(
         set_task_vector(model, base, vocabulary, start)
     if settings["freeze_embeddings"]:
         model.get_input_embeddings().weight.requires_grad_(False)
-    set_seed(seed)
-    datasets = [_examples(tokens, table) for tokens, table in zip(compact.encoded, tables, strict=True)]
-    judged = validation is not None
-    trainer = LocaleTrainer(
-        model=model,
-        args=training_arguments(settings, seed, scratch, judged, steps),
-        train_dataset=datasets[0],
-        eval_dataset=datasets[1] if judged else None,
-        data_collator=Collator(vocabulary.pad),
-        compute_metrics=_accuracy,
-        callbacks=_callbacks(settings["early_stopping"] if judged else 0),
-    )
-    trainer.train(resume_from_checkpoint=last_checkpoint(Path(scratch)))
-    history = {**_history(trainer, compact), **(_judgement(trainer, validation) if validation is not None else {})}
+    layers = settings["freeze_layers"]
+    if not layers:
+        history = _trained(compact, compact.encoded, vocabulary.pad, tables, settings, seed, scratch, steps)
+    else:
+        freeze(model, layers)
+        states = [states_of(model, layers, encoded, BATCH_TOKENS) for encoded in compact.encoded]
+        with on_states(model, layers, states) as (encoded, pad):
+            history = _trained(compact, encoded, pad, tables, settings, seed, scratch, steps)
     check_finite(history)
     return Trained(task_vector_of(model.float(), base, vocabulary), history)
+
+
+def _trained(
+    compact: CompactModel,
+    encoded: list[list[list[int]]],
+    pad: int,
+    tables: list[pd.DataFrame],
+    settings: dict[str, Any],
+    seed: int,
+    scratch: str | Path,
+    steps: int | None,
+) -> dict[str, Any]:
+    """Train a model that is set up, and return the history."""
+    set_seed(seed)
+    datasets = [_examples(tokens, table) for tokens, table in zip(encoded, tables, strict=True)]
+    judged = len(datasets) > 1
+    length = length_of(settings, len(datasets[0]))
+    if steps is not None:
+        length = Length(steps, steps, max(1, min(steps, length.judged_every)))
+    convergence = Convergence(settings["early_stopping"] if judged and steps is None else 0, length.least)
+    trainer = LocaleTrainer(
+        model=compact.model,
+        args=training_arguments(settings, seed, scratch, length, judged),
+        train_dataset=datasets[0],
+        eval_dataset=datasets[1] if judged else None,
+        data_collator=Collator(pad),
+        compute_metrics=_accuracy,
+        convergence=convergence,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(Path(scratch)))
+    history = _history(trainer, compact)
+    if judged:
+        history.update(_judgement(trainer, tables[1]), training_accuracy=_training_accuracy(compact, datasets[0]))
+        history["not_converged"] = shortfall(history)
+    return history
 
 
 def last_checkpoint(scratch: Path) -> str | None:
@@ -123,9 +155,18 @@ class LocaleTrainer(Trainer):
     times too long.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, convergence: Convergence, **kwargs: Any) -> None:
+        super().__init__(*args, callbacks=[StopWhenDiverged(), convergence], **kwargs)
+        self.convergence = convergence
         self.model_accepts_loss_kwargs = False
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Return the schedule of the settings, which ends where the training ends."""
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        fit_schedule(scheduler, self.convergence)
+        return scheduler
 
     def get_decay_parameter_names(self, model: PreTrainedModel) -> list[str]:
         """Return the weights that decay: the library's choice without any embedding."""
@@ -151,14 +192,13 @@ class Collator:
 
 
 def training_arguments(
-    settings: dict[str, Any], seed: int, scratch: str | Path, judged: bool = True, steps: int | None = None
+    settings: dict[str, Any], seed: int, scratch: str | Path, length: Length, judged: bool = True
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a `finetune:` block; `judged`: there are validation data to choose by."""
     precision = resolve_precision(settings["precision"])
     arguments = TrainingArguments(
         output_dir=str(scratch),
-        num_train_epochs=settings["epochs"],
-        max_steps=-1 if steps is None else steps,
+        max_steps=length.most,
         per_device_train_batch_size=settings["batch_size"] // settings["gpus"],
         per_device_eval_batch_size=64,
         gradient_accumulation_steps=settings["gradient_accumulation"],
@@ -168,13 +208,16 @@ def training_arguments(
         weight_decay=settings["weight_decay"],
         max_grad_norm=settings["max_grad_norm"],
         train_sampling_strategy="group_by_length",
-        eval_strategy="epoch" if judged else "no",
-        save_strategy="epoch",
-        logging_strategy="epoch",
+        eval_strategy="steps" if judged else "no",
+        eval_steps=length.judged_every,
+        save_strategy="steps",
+        save_steps=length.judged_every,
+        logging_strategy="steps",
+        logging_steps=length.judged_every,
         save_total_limit=1,
         load_best_model_at_end=judged,
-        metric_for_best_model="accuracy",
-        greater_is_better=True,
+        metric_for_best_model="loss",
+        greater_is_better=False,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         tf32=precision == "tf32" or None,
@@ -207,21 +250,18 @@ def resolve_precision(wanted: str) -> str:
     return wanted
 
 
-def _callbacks(patience: int) -> list[TrainerCallback]:
-    early = [EarlyStoppingCallback(early_stopping_patience=patience)] if patience else []
-    return [StopWhenDiverged(), *early]
-
-
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
     return {"accuracy": float((np.argmax(prediction.predictions, -1) == prediction.label_ids).mean())}
 
 
-def _history(trainer: Trainer, compact: CompactModel) -> dict[str, Any]:
+def _history(trainer: LocaleTrainer, compact: CompactModel) -> dict[str, Any]:
     log = trainer.state.log_history
     keep = ("epoch", "step", "loss", "grad_norm", "learning_rate", "eval_loss", "eval_accuracy")
     return {
-        "epochs": [{k: e[k] for k in keep if k in e} for e in log if "loss" in e or "eval_loss" in e],
+        "log": [{k: e[k] for k in keep if k in e} for e in log if "loss" in e or "eval_loss" in e],
         "steps": trainer.state.global_step,
+        "planned_steps": trainer.args.max_steps,
+        "stopped_falling": trainer.convergence.since is not None,
         "vocabulary": len(compact.vocabulary.ids),
         "processes": trainer.args.world_size,
         "precision": next((name for name in ("bf16", "fp16", "tf32") if getattr(trainer.args, name)), "float32"),
@@ -229,10 +269,20 @@ def _history(trainer: Trainer, compact: CompactModel) -> dict[str, Any]:
     }
 
 
-def _judgement(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:
+def _judgement(trainer: LocaleTrainer, validation: pd.DataFrame) -> dict[str, Any]:
+    best = trainer.state.best_global_step
     return {
-        "best_validation_accuracy": trainer.state.best_metric,
-        "best_step": trainer.state.best_global_step,
+        "best_validation_loss": trainer.state.best_metric,
+        "best_validation_accuracy": next(
+            e["eval_accuracy"] for e in trainer.state.log_history if e["step"] == best and "eval_accuracy" in e
+        ),
+        "best_step": best,
         "majority_accuracy": float(validation["label"].value_counts(normalize=True).iloc[0]),
         "n_validation": len(validation),
     }
+
+
+def _training_accuracy(compact: CompactModel, examples: list[Example]) -> float:
+    chosen = np.unique(np.linspace(0, len(examples) - 1, min(LOOKED_AT, len(examples))).astype(int))
+    logits = predict(compact.model.eval(), [examples[i]["input_ids"] for i in chosen], BATCH_TOKENS)
+    return float((logits.argmax(1) == np.array([examples[i]["labels"] for i in chosen])).mean())

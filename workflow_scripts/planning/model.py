@@ -7,10 +7,11 @@ from statistics import fmean
 from typing import Literal
 
 from workflow_scripts.core import registry
+from workflow_scripts.models.length import length_of
 from workflow_scripts.planning.estimates import COPIES, Price
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.rates import read_rates
-from workflow_scripts.planning.sizes import Data, Encoder, steps
+from workflow_scripts.planning.sizes import Data, Encoder
 from workflow_scripts.selection.systems import AVERAGE_ALL, FEW_SHOT, SHRUNK_TOP1
 from workflow_scripts.study.study import Study
 
@@ -79,21 +80,38 @@ class Model:
         batches = tables * self.data.batches(sentences / tables, settings.batch_tokens)
         return self.passes("score", settings.precision, sentences * self.data.tokens, batches)
 
-    def training(self, sentences: float, validation: float, epochs: float) -> float:
-        """Return the seconds of a training: its steps, and after each epoch a judgement and a checkpoint."""
+    def training(self, sentences: float, validation: float, count: int | None = None) -> float:
+        """Return the seconds of a training: its steps, and its judgements, each with a checkpoint.
+
+        Parameters
+        ----------
+        sentences, validation : float
+        count : int, optional
+            Steps, instead of the most that the settings allow; a training may end earlier.
+        """
         settings = self.study.run.finetune
-        tokens = epochs * sentences * self.data.tokens
-        learning = self.passes("train", settings.precision, tokens, steps(sentences, settings.batch_size, epochs))
-        batches = epochs * ceil(validation / EVALUATION_BATCH) * self.encoder.layers
-        judged = epochs * validation * self.data.tokens / 3  # a forward pass is a third of a step
-        judging = batches * self.device.layer.score + self.passes("train", settings.precision, judged, 0)
-        return learning + judging + ceil(epochs) * self.checkpoint * self.rates.disk.write
+        length = length_of(settings.model_dump(), ceil(sentences))
+        done, every = count or length.most, length.judged_every
+        batch = min(sentences, settings.batch_size * settings.gradient_accumulation)
+        below, above = self._frozen_share, 1 - self._frozen_share
+        learning = self.passes("train", settings.precision, above * done * batch * self.data.tokens, above * done)
+        once = below * (sentences + validation) * self.data.tokens / 3  # a forward pass is a third of a step
+        judgements = ceil(done / every)
+        judged = above * judgements * validation * self.data.tokens / 3
+        batches = judgements * ceil(validation / EVALUATION_BATCH) * self.encoder.layers * above
+        judging = batches * self.device.layer.score + self.passes("train", settings.precision, judged + once, 0)
+        return learning + judging + judgements * self.checkpoint * self.rates.disk.write
+
+    @cached_property
+    def _frozen_share(self) -> float:
+        """Share of the encoder's layers that are kept as they are."""
+        return self.study.run.finetune.freeze_layers / self.encoder.layers
 
     @cached_property
     def trained(self) -> float:
         """Numbers that fine-tuning changes: those of a task vector."""
         frozen = self.study.run.finetune.freeze_embeddings
-        return self.encoder.body + (0 if frozen else self.data.pieces * self.encoder.hidden)
+        return (1 - self._frozen_share) * self.encoder.body + (0 if frozen else self.data.pieces * self.encoder.hidden)
 
     @cached_property
     def checkpoint(self) -> float:
@@ -120,8 +138,9 @@ class Model:
         return sources * self.trained * rate + self.whole * self.rates.disk.read_base
 
     def cell(self) -> float:
-        """Return the seconds of scoring a model on one locale."""
-        return self.scoring(self.mean("test") + self.mean("validation"), 2)
+        """Return the seconds of scoring a model on one locale; frozen layers are passed once for all models."""
+        whole = self.scoring(self.mean("test") + self.mean("validation"), 2)
+        return (1 - self._frozen_share + self._frozen_share / len(self.study.run.locales)) * whole
 
     @property
     def unmeasured(self) -> list[str]:
@@ -130,7 +149,7 @@ class Model:
         return sorted(methods - set(self.rates.merging.methods))
 
     def _finetune(self) -> float:
-        return self.training(self.mean("train"), self.mean("validation"), self.study.run.finetune.epochs)
+        return self.training(self.mean("train"), self.mean("validation"))
 
     def _evaluation(self) -> float:
         merges = len(list(self._merges())) / len(self.study.run.locales)
@@ -151,12 +170,12 @@ class Model:
     def _trained_baselines(self) -> float:
         """Return the mean seconds of the trained baselines of a target and seed."""
         run, train, judged = self.study.run, self.mean("train"), self.mean("validation")
-        few = 2 * self.training(judged, 0, run.few_shot.epochs) if FEW_SHOT in run.baselines else 0.0
+        few = 2 * self.training(judged, 0, run.few_shot.steps) if FEW_SHOT in run.baselines else 0.0
         joint = 0.0
         for spec in self.study.experiments.values():
             sources = self.study.sources_of(spec)
-            one = self.training(train, sources * judged, run.finetune.epochs)
-            every = self.training(sources * train, sources * judged, run.finetune.epochs)
+            one = self.training(train, sources * judged, length_of(run.finetune.model_dump(), ceil(train)).most)
+            every = self.training(sources * train, sources * judged)
             joint += len(spec.joint) / len(run.locales) * (one + every)
         return few + joint
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,3 @@ def _sentences(study: Study, expected: Expected, template: str, locale: str, spl
     per_intent: Any = getattr(study.run.data, f"{split}_per_intent", None)
     most: int | None = getattr(expected, split)
     return per_intent * len(study.labels) if per_intent else most
-
-
-def steps(sentences: float, batch: int, epochs: float) -> float:
-    """Return the batches of a training."""
-    return epochs * ceil(sentences / batch)

@@ -35,7 +35,17 @@ class Finetune(Closed):
     """How each locale's model is trained (transformers' Trainer)."""
 
     learning_rate: float = Field(4e-4, gt=0, description="Peak learning rate (AdamW).")
-    epochs: float = Field(3, gt=0, description="Passes over the training data.")
+    epochs: float = Field(
+        10,
+        gt=0,
+        description="Most passes over the training data; training ends earlier when the validation loss stops falling.",
+    )
+    min_steps: int = Field(
+        300,
+        ge=1,
+        description="Optimiser steps that are trained in any case, however few sentences there are: more passes over "
+        "little data.",
+    )
     batch_size: int = Field(32, ge=1, description="Sentences per forward pass, over all GPUs of a training.")
     gradient_accumulation: int = Field(1, ge=1, description="Batches summed into one optimiser step.")
     gpus: int = Field(
@@ -54,14 +64,26 @@ class Finetune(Closed):
     )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     freeze_embeddings: bool = Field(True, description="Keep the token embeddings at their pretrained values.")
+    freeze_layers: int = Field(
+        0,
+        ge=0,
+        description="Keep so many of the encoder's lowest layers, and the embeddings, at their pretrained values. What "
+        "they compute is computed once per sentence, without dropout, and not once per pass: training, scoring and "
+        "merging cost what the layers above cost. For encoders of the BERT and RoBERTa families.",
+    )
     early_stopping: int = Field(
-        2, ge=0, description="Stop after so many epochs without a better validation accuracy; 0: never."
+        3,
+        ge=0,
+        description="After so many judgements without a lower validation loss (ten, at most one an epoch), the "
+        "learning rate goes down to zero in a last stretch, a fifth of the steps so far, and training ends; 0: "
+        "the planned steps are trained in any case.",
     )
     max_length: int = Field(128, ge=4, description="Longer sentences are cut to so many tokens.")
     precision: Literal["auto", "float32", "tf32", "bf16", "fp16"] = Field(
-        "auto",
-        description="`auto`: bf16 autocast where the hardware multiplies it natively, fp16 on older GPUs, else "
-        "float32. Weights, gradients and optimiser are float32 in any case.",
+        "float32",
+        description="Number format of the passes; weights, gradients and optimiser are float32 in any case. `auto`: "
+        "bf16 autocast where the hardware multiplies it natively, fp16 on older GPUs, else float32, so that machines "
+        "may come to different models.",
     )
     retries: int = Field(
         2,
@@ -83,14 +105,20 @@ class Finetune(Closed):
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of gpus {self.gpus}")
         return self
 
+    @model_validator(mode="after")
+    def _frozen_from_below(self) -> "Finetune":
+        if self.freeze_layers and not self.freeze_embeddings:
+            raise ValueError("freeze_layers keeps the layers above the embeddings: it needs freeze_embeddings: true")
+        return self
+
 
 class FewShot(Closed):
     """The baseline `few_shot`: what the labels that a selection sees would buy by training on them."""
 
-    epochs: float = Field(
-        10,
-        gt=0,
-        description="Passes over the target's validation data; their number is fixed, nothing is left to judge.",
+    steps: int = Field(
+        300,
+        ge=1,
+        description="Optimiser steps on the target's validation data; their number is fixed, nothing is left to judge.",
     )
 
 
