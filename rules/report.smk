@@ -26,6 +26,7 @@ rule write_report:
         data_facts=ancient(expand(P.examples_info, locale=LOCALES, split=SPLITS)),
         tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
         table_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
+        trainings=ancient(expand(P.training, locale=LOCALES, seed=SEEDS)),
         rows=ancient(expand(P.row_test, locale=LOCALES, seed=SEEDS)),
         row_digests=expand(P.row_digest, locale=LOCALES, seed=SEEDS),
         merges=ancient(expand(P.merge_test, target=TARGETS, seed=SEEDS)),

@@ -79,7 +79,7 @@ def run_data(**changes: Any) -> RunData:
     parts: dict[str, Any] = {
         "results": results, "details": merge_details(results),
         "diagnostics": _diagnostics(), "similarities": {"NXN": _matrix()}, "cells": _cells(),
-        "counted": counted(), "examples": examples(),
+        "counted": counted(), "examples": examples(), "not_converged": {},
         "predictions": {t: predictions() for t in LOCALES}, "sidecars": [sidecar],
         "disk": {"models": [10**6], "rows": [10], "merges": [10]},
         "statistics": pd.DataFrame(columns=["baseline", "experiment", "target", "system", "family", "tier", "scope"]),

@@ -215,6 +215,18 @@ def test_merges_that_could_not_be_made_are_named_with_the_reason() -> None:
     assert told in [plain(block.text) for block in within(in_short.opening(missing).blocks, Note)]
 
 
+def test_models_that_had_not_finished_learning_are_named_and_marked_wherever_they_count() -> None:
+    data = run_data()
+    assert "converged" not in render_terminal(in_short.summary(data))
+    short = replace(data, not_converged={("de-DE", 0): "its validation loss was still falling"})
+    told = "Not converged: de-DE, seed 0. Of the first, its validation loss was still falling."
+    assert told in " ".join(render_terminal(in_short.summary(short)).split())
+    assert told in " ".join(plain(block.text) for block in within(in_short.opening(short).blocks, Note))
+    assert "(1 not converged)" in render_terminal([in_short.mean_accuracies(short)])
+    cells = {row[0]: row[3] for row in shown(effects.section(short).blocks[0].table)}
+    assert [target for target, cell in cells.items() if "not converged" in cell] == ["de-DE"]
+
+
 def test_the_report_says_what_the_comparisons_say(tmp_path: Path) -> None:
     gains = {"near": 0.1, "far": -0.1}
     experiments = {

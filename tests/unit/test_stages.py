@@ -31,6 +31,10 @@ def test_stages_count_what_is_there_and_not_what_this_start_made(study: Any) -> 
         write(paths.merge_info.format(target=locale, seed=0), {"merges": 1})
     assert said["finetune"]() == "training: 2 of 3 models, mean validation accuracy 85.0 %"
     assert said["merge"]() == "merging: done for 2 of 3 targets"
+    short = {"best_validation_accuracy": 0.8, "not_converged": "its loss was still falling"}
+    write(paths.training.format(locale="en", seed=0), short)
+    assert said["finetune"]().endswith("mean validation accuracy 85.0 %; not converged: en")
+    write(paths.training.format(locale="en", seed=0), {"best_validation_accuracy": 0.8})
     write(paths.training.format(locale="es", seed=0), {"accuracy": 0.1})  # a model that was brought along
     assert said["finetune"]() == "training: 3 of 3 models, mean validation accuracy 85.0 %"
     assert said["train_baselines"]() == "trained baselines: done for 0 of 3 targets"

@@ -62,6 +62,8 @@ class RunData:
         What the data jobs counted: `look.facts_of`.
     examples : dict of str to DataFrame
         Locale → test examples.
+    not_converged : dict of (locale, seed) to str
+        Why a model has not converged; only those that have not.
     predictions : dict of str to Predictions
         Target → predictions of the systems that its page compares.
     sidecars : list of dict
@@ -80,6 +82,7 @@ class RunData:
     cells: pd.DataFrame
     counted: dict[tuple[str, str], dict[str, Any]]
     examples: dict[str, pd.DataFrame]
+    not_converged: dict[tuple[str, int], str]
     predictions: dict[str, Predictions]
     sidecars: list[dict[str, Any]]
     disk: dict[str, list[int]]
@@ -137,6 +140,10 @@ class RunData:
         """Return a locale with its language's name."""
         return f"{self.language(locale)['language']} ({locale})"
 
+    def converged_mark(self, locale: str) -> str:
+        """Return what stands beside the accuracy of a locale's own model: nothing, if it has converged."""
+        return " (not converged)" if any(locale == model for model, _ in self.not_converged) else ""
+
     def effect(self, baseline: str, experiment: str, target: str = "") -> pd.Series | None:
         """Return the comparison of an experiment's merge with a baseline, on one target or across all."""
         return self._compared.get((baseline, experiment, target))
@@ -165,6 +172,7 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
         cells=_read_cells(rows, examples),
         counted={place: read_json(p) for place, p in by_wildcards(inputs["data_facts"], locales, SPLITS).items()},
         examples=examples,
+        not_converged=_not_converged(by_wildcards(inputs["trainings"], locales, seeds)),
         predictions={t: _read_predictions(results, t, rows, merges) for t in results.targets},
         sidecars=[read_json(p) for p in inputs["sidecars"]],
         disk={name: [Path(p).stat().st_size for p in inputs[name]] for name in ("models", "rows", "merges")},
@@ -174,6 +182,12 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
         recommendations=_table(inputs["recommendations"]),
         predictor=read_json(inputs["predictor"]),
     )
+
+
+def _not_converged(trainings: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
+    """Return the reasons of trainings that say so; a model that was brought along has none."""
+    reasons = {key: read_json(path).get("not_converged") for key, path in trainings.items()}
+    return {key: reason for key, reason in reasons.items() if reason}
 
 
 def _table(path: str) -> pd.DataFrame:

@@ -16,7 +16,9 @@ Wildcards = Mapping[str, str]
 def stage_sentences(study: Study) -> dict[str, Callable[[], str]]:
     """Return, per rule, what to say when its jobs are done, of all that is there and not of this start's jobs alone."""
     paths, run = study.paths, study.run
-    models = [paths.training.format(locale=locale, seed=seed) for locale in run.locales for seed in run.seeds]
+    models = {
+        (locale, seed): paths.training.format(locale=locale, seed=seed) for locale in run.locales for seed in run.seeds
+    }
     evaluations = [paths.evaluation.format(target=target) for target in study.targets]
     merges, trained = (
         [template.format(target=target, seed=seed) for target in study.targets for seed in run.seeds]
@@ -51,11 +53,13 @@ def data(study: Study) -> list[str]:
     return stage_lines({place: read_json(path) for place, path in files.items() if path.exists()})
 
 
-def training(files: Sequence[str]) -> str:
-    """Return how many models there are, and the mean validation accuracy of those that were not brought along."""
-    histories = [read_json(p) for p in map(Path, files) if p.exists()]
-    accuracies = [h["best_validation_accuracy"] for h in histories if "best_validation_accuracy" in h]
-    return f"{len(histories)} of {plural(len(files), 'model')}, mean validation accuracy {_mean(accuracies)}"
+def training(files: Mapping[tuple[str, int], str]) -> str:
+    """Return how many models there are, the mean validation accuracy of those trained here, and which fall short."""
+    histories = {model: read_json(file) for model, file in files.items() if Path(file).exists()}
+    accuracies = [h["best_validation_accuracy"] for h in histories.values() if "best_validation_accuracy" in h]
+    short = dict.fromkeys(locale for (locale, _), history in histories.items() if history.get("not_converged"))
+    note = f"; not converged: {', '.join(short)}" if short else ""
+    return f"{len(histories)} of {plural(len(files), 'model')}, mean validation accuracy {_mean(accuracies)}{note}"
 
 
 def trained_to(file: str) -> str:

@@ -123,7 +123,7 @@ def _per_target(data: RunData, effects: pd.DataFrame) -> Table:
             "target": "target",
             "language": "language",
             "n (clusters)": lambda row: number_cell(f"{number(row['n'])} ({number(row['clusters'])})", row["n"]),
-            "own model": lambda row: _accuracy_cell(row, SELF),
+            "own model": lambda row: _accuracy_cell(row, SELF, data.converged_mark(row["target"])),
             "best single source": lambda row: _accuracy_cell(row, BEST_SINGLE),
             "best of all (oracle)": (column(BEST_SINGLE_ORACLE), percent),
             "ZS/self": ("zs_self_ratio", lambda value: number(value, 2)),
@@ -138,5 +138,5 @@ def _summary(data: RunData) -> Sequence[dict[str, Any]]:
     return cross_lingual_summary(data.results).to_dict("records")
 
 
-def _accuracy_cell(row: dict[str, Any], name: str) -> Any:
-    return number_cell(percent_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]), row[name])
+def _accuracy_cell(row: dict[str, Any], name: str, mark: str = "") -> Any:
+    return number_cell(percent_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) + mark, row[name])

@@ -62,7 +62,7 @@ def opening(data: RunData) -> Section:
                 )
             )
         )
-    blocks += _missing(data)
+    blocks += [*_missing(data), *_not_converged(data)]
     blocks.append(Beside([Items(answer(data), numbered=True), mean_accuracies(data)], "answer"))
     fine = marked(
         "Brackets are 95 % intervals that respect that sentences of one cluster (template, parallel utterance) are "
@@ -80,7 +80,7 @@ def opening(data: RunData) -> Section:
 def summary(data: RunData) -> list[Block]:
     """Return the opening in about a dozen lines, for the terminal: the targets by advice, the claims by verdict."""
     run = data.results.settings["run"]
-    blocks: list[Block] = [Prose(f"{run}: {what_was_run(data)}"), *_missing(data)]
+    blocks: list[Block] = [Prose(f"{run}: {what_was_run(data)}"), *_missing(data), *_not_converged(data)]
     blocks += [mean_accuracies(data), Items(answer(data))]
     if len(data.primary_recommendations):
         blocks += [Prose("Advice by labelled validation data:"), Items(_advised(data.primary_recommendations))]
@@ -113,6 +113,25 @@ def _missing(data: RunData) -> list[Block]:
     return [Note(marked("**Merges are missing that could not be made.** {}.", told.removesuffix(".")))]
 
 
+def _not_converged(data: RunData) -> list[Block]:
+    """Return a note on models that had not finished learning: what is compared with them means little."""
+    if not data.not_converged:
+        return []
+    several = len(data.results.settings["seeds"]) > 1
+    models = [f"{locale}, seed {seed}" if several else locale for locale, seed in data.not_converged]
+    reason = next(iter(data.not_converged.values()))
+    return [
+        Note(
+            marked(
+                "**Not converged: {}.** Of the first, {}. A model’s own accuracy is too low then, and whatever is "
+                "compared with it too good: train longer (`finetune.epochs`, `min_steps`).",
+                _some(models, "model"),
+                reason,
+            )
+        )
+    ]
+
+
 def _some(names: list[str], kind: str = "target") -> str:
     return ", ".join(names) if len(names) <= MOST_NAMED else plural(len(names), kind)
 
@@ -123,7 +142,9 @@ def mean_accuracies(data: RunData) -> Bars:
     for row in baselines("target"):
         reached = data.results.baseline(row.name)["accuracy"]
         if reached.notna().all() and not row.oracle:
-            bars.append((title(row.name), reached.mean(), "single" if row.name == BEST_SINGLE else ""))
+            count = len({locale for locale, _ in data.not_converged}) if row.name == SELF else 0
+            mark = f" ({count} not converged)" if count else ""
+            bars.append((title(row.name) + mark, reached.mean(), "single" if row.name == BEST_SINGLE else ""))
     return Bars("Mean test accuracy over targets", sorted(bars, key=lambda bar: -bar[1]))
 
 

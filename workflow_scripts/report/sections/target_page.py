@@ -79,7 +79,12 @@ def _advice(data: RunData, target: str) -> list[Block]:
 def _levels(data: RunData, target: str) -> Table:
     chosen, mean = data.results.chosen[target], data.results.mean
     of_target = mean[(mean["target"] == target) & (mean["experiment"] == "")]
-    rows = [{**row, "title": title(row["system"])} for _, row in of_target.iterrows() if pd.notna(row["accuracy"])]
+    marks = {SELF: data.converged_mark(target)}
+    rows = [
+        {**row, "title": title(row["system"]) + marks.get(row["system"], "")}
+        for _, row in of_target.iterrows()
+        if pd.notna(row["accuracy"])
+    ]
     merge = data.results.of_experiment(chosen).loc[target]
     rows.append({**merge, "title": f"merge chosen on validation data: {data.results.titles[chosen]}", "system": MERGE})
     columns: dict[str, Column] = {"system": _with_model, **accuracy_columns("test accuracy [95 %]")}
