@@ -1,6 +1,7 @@
 # Needs: the config. Makes: the checked study S, its paths P, what its jobs need N, and names that all rule files share.
 
 import logging
+from pathlib import Path
 
 from snakemake.logging import logger
 
@@ -9,6 +10,7 @@ from workflow_scripts.core.fingerprint import data_fingerprint, fingerprint
 from workflow_scripts.core.registry import resolve
 from workflow_scripts.running import head
 from workflow_scripts.running.console import take_over
+from workflow_scripts.study.config_text import check_yaml
 from workflow_scripts.study.needs import Needs, one_of, stable
 from workflow_scripts.study.study import load_study
 
@@ -17,6 +19,8 @@ logging.raiseExceptions = False  # on a full disk Snakemake cannot write its log
 CONSOLE = take_over(workflow, logger)
 
 with head.clean_errors():
+    for file in workflow.configfiles:
+        check_yaml(Path(file))
     S = load_study(config)
 
 if CONSOLE:

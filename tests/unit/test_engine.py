@@ -1,5 +1,6 @@
 """The streaming engine: what must not change a merge, and what must stop it."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -331,3 +332,12 @@ def test_thresholds_of_many_elements_in_few_bins():
     threshold.apply(kept, 0)
     np.testing.assert_array_equal(kept != 0, largest(values, 0.2, False))
     assert np.count_nonzero(kept) == 40_000
+
+
+def test_more_sources_than_a_process_may_open_is_said(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("workflow_scripts.merging.streaming.os.open", refuse)
+    with pytest.raises(XlmergeError, match=r"may open no more files\. Raise the limit"):
+        TensorFile(tmp_path / "model.safetensors")

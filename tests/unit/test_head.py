@@ -93,6 +93,13 @@ def test_a_run_is_locked_as_long_as_its_process_lives(tmp_path):
     head.hold_run_lock(study(tmp_path))
 
 
+def test_results_that_cannot_be_written_are_an_error_in_words(tmp_path):
+    place = study(tmp_path)
+    (tmp_path / "run").write_text("a file where a folder must be")
+    with pytest.raises(XlmergeError, match=r"cannot be written to .*make it writable"):
+        head.hold_run_lock(place)
+
+
 def test_where_nothing_can_be_locked_the_user_is_warned(tmp_path, monkeypatch, capsys):
     def refuse(*arguments):
         raise OSError("no locks here")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from workflow_scripts.core.environment import workflow_folder
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.study.config_text import check_yaml
 from workflow_scripts.study.study import Study, load_study
 
 FLAGS = ("--configfile", "--configfiles")
@@ -51,35 +51,9 @@ def config_files(given: Sequence[str]) -> list[str]:
 def _config_file(name: str) -> Path:
     for path in (Path(name), workflow_folder() / name):
         if path.is_file():
-            _check_yaml(path)
+            check_yaml(path)
             return path.resolve()
     raise XlmergeError(f"there is no config {name}")
-
-
-def _check_yaml(path: Path) -> None:
-    """Raise an `XlmergeError` if a config is no YAML with keys, or has a key twice: Snakemake would take the last."""
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except UnicodeDecodeError:
-        raise XlmergeError(f"{path} is not text in UTF-8: save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise XlmergeError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(root, yaml.MappingNode):
-        raise XlmergeError(f"{path} must hold keys with values, as `run: mine`")
-    _check_keys(root, path)
-
-
-def _check_keys(node: yaml.Node, path: Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        keys: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in keys:
-                raise XlmergeError(f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} stands there twice")
-            keys.add(str(key.value))
-            _check_keys(value, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check_keys(item, path)
 
 
 def read_study(files: Iterable[str]) -> Study:

@@ -4,6 +4,7 @@ Safetensors files, and the sources of a merge aligned: every tensor that any of 
 array.
 """
 
+import errno
 import json
 import os
 import struct
@@ -74,6 +75,14 @@ class TensorFile:
         self.path = Path(path)
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            if error.errno == errno.EMFILE:
+                raise XlmergeError(
+                    f"{path} cannot be opened: a merge holds all its sources open, and this process may open no more "
+                    "files. Raise the limit (`ulimit -n 4096`), or merge fewer"
+                ) from None
+            raise XlmergeError(f"{path} cannot be read: {error}") from None
+        try:
             header, start = self._header()
         except (OSError, ValueError, struct.error) as error:
             raise XlmergeError(f"{path} is not a readable safetensors file: {error}") from None

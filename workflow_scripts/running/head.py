@@ -61,11 +61,17 @@ def hold_run_lock(study: Study) -> None:
     Raises
     ------
     XlmergeError
-        If another Snakemake works on the run.
+        If another Snakemake works on the run, or nothing can be written there.
     """
     path = Path(study.paths.lock)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = path.open("w")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise XlmergeError(
+            f"{path.parent} cannot be written to ({error.strerror}): make it writable, or run in another folder "
+            "(`--directory`)"
+        ) from None
     _locks.append(handle)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
