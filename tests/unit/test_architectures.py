@@ -151,7 +151,8 @@ def merge_both(folder: Path, common: dict[str, str]) -> dict[str, Any]:
         "model_digests": [str(folder / s / "model.digest") for s in LOCALES],
     }
     settings = {"target": LOCALES[0], "seed": 0, "models": models, "merges": merges, "scoring": scoring(folder)}
-    outputs = files(folder, test="merge.test", validation="merge.val", facts="merge.json", digest="merge.digest")
+    names = {"test": "merge.test", "validation": "merge.val", "facts": "merge.json", "digest": "merge.digest"}
+    outputs = files(folder, **names, failures="failures.json")
     with recording() as record:
         merge_models.main(inputs, outputs, {**settings, "codes": dict.fromkeys(merges, "c")}, 1)
     return record.facts()
