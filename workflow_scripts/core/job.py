@@ -37,7 +37,7 @@ def run_job(main: Callable[..., dict[str, Any] | None], snakemake: Any) -> None:
         try:
             if gpus := snakemake.resources.get("gpu"):  # from profiles/workstation; a batch system grants by itself
                 claim_gpus(int(gpus))
-            with recording() as record, naming_full_disk(next(iter(outputs.values()))):
+            with recording() as record, naming_full_disk(next(iter(outputs.values()), ".")):
                 facts = main(inputs, outputs, settings, snakemake.threads) or {}
             if "info" in outputs:
                 facts = record.facts() | facts

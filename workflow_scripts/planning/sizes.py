@@ -74,12 +74,21 @@ def find_encoder(study: Study) -> Encoder | None:
 
 
 def _measure(config: Mapping[str, Any], weights: Iterable[Path]) -> Encoder | None:
-    """Return the sizes of an encoder that is there; None if its config calls them otherwise."""
+    """Return the sizes of an encoder that is there; None if its config calls them otherwise or its weights are damaged.
+
+    Damage is for the jobs that load the encoder to name: a forecast does without.
+    """
+    from safetensors import SafetensorError
+
     sizes = [int(config[key]) for keys in (LAYERS, HIDDEN, VOCABULARY) for key in keys if key in config]
     if len(sizes) != 3:
         return None
     layers, hidden, vocabulary = sizes
-    return Encoder(layers, hidden, vocabulary, sum(map(_numbers, weights)) - vocabulary * hidden)
+    try:
+        numbers = sum(map(_numbers, weights))
+    except (SafetensorError, OSError):
+        return None
+    return Encoder(layers, hidden, vocabulary, numbers - vocabulary * hidden)
 
 
 def _numbers(weights: Path) -> int:
