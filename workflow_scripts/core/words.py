@@ -75,6 +75,12 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
 
 
+def first_of(words: Sequence[str], most: int) -> str:
+    """Return ``a, b, c``, or the first of many: ``a, b and 7 more``."""
+    rest = f" and {len(words) - most} more" if len(words) > most else ""
+    return f"{', '.join(words[:most])}{rest}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 target``, ``9 targets``."""
     return f"{number(count)} {noun}" + ("" if count == 1 else "s")

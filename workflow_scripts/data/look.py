@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workflow_scripts.core.words import number, plural
+from workflow_scripts.core.words import first_of, number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,8 @@ def findings(counted: Counted, most: int | None = None) -> list[str]:
         ],
     }
     cut = next(iter(counted.values()))["max_length"] if counted else 0
-    return [f"{kind.format(max_length=cut)}: {_some(places, most)}" for kind, places in lines.items() if places]
+    shown = {kind: first_of(places, most or len(places)) for kind, places in lines.items() if places}
+    return [f"{kind.format(max_length=cut)}: {places}" for kind, places in shown.items()]
 
 
 def _ignored(counted: Counted) -> list[str]:
@@ -160,12 +161,6 @@ def _missing(counted: Counted, split: str) -> list[str]:
 def _few(names: Sequence[str]) -> list[str]:
     rest = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
     return [*names[:MOST_NAMED], *rest]
-
-
-def _some(places: Sequence[str], most: int | None) -> str:
-    if most is None or len(places) <= most:
-        return ", ".join(places)
-    return f"{', '.join(places[:most])} and {len(places) - most} more"
 
 
 def stage_lines(counted: Counted) -> list[str]:

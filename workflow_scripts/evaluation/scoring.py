@@ -143,7 +143,8 @@ class StatesCache:
             order = list(self._tables)
             random.Random(os.getpid()).shuffle(order)
             for table in order:
-                self._find_or_make(model, layers, table)
+                if not self._entry(layers, table).exists():
+                    self._find_or_make(model, layers, table)
             self._complete.add(layers)
         return self._find_or_make(model, layers, data)
 
@@ -163,28 +164,13 @@ class StatesCache:
 
 
 def _save_tokens(path: Path, tokens: Tokens) -> None:
-    note = {"special": tokens.special, "pad": tokens.pad, "digest": _digest(tokens)}
-    save_file({"ids": tokens.ids, "lengths": tokens.lengths}, path, metadata={"tokens": json.dumps(note)})
+    arrays = {"ids": tokens.ids, "lengths": tokens.lengths}
+    _save_arrays(path, arrays, {"special": tokens.special, "pad": tokens.pad})
 
 
 def _read_tokens(path: Path) -> Tokens:
-    try:
-        with safe_open(path, "numpy") as file:
-            note = json.loads(file.metadata()["tokens"])
-            arrays = file.get_tensor("ids"), file.get_tensor("lengths")
-        tokens = Tokens(*arrays, tuple(note["special"]), note["pad"])
-    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-        raise XlmergeError(f"{path} is damaged ({error})") from None
-    if _digest(tokens) != note["digest"]:
-        raise XlmergeError(f"{path} is damaged: the tokens do not match their digest")
-    return tokens
-
-
-def _digest(tokens: Tokens) -> str:
-    total = xxhash.xxh3_128(f"{tokens.special} {tokens.pad} {len(tokens.ids)}".encode())
-    total.update(np.ascontiguousarray(tokens.ids).tobytes())
-    total.update(np.ascontiguousarray(tokens.lengths).tobytes())
-    return total.hexdigest()
+    arrays, note = _read_arrays(path)
+    return Tokens(arrays["ids"], arrays["lengths"], tuple(note["special"]), note["pad"])
 
 
 def _save_states(path: Path, states: States) -> None:
@@ -192,23 +178,37 @@ def _save_states(path: Path, states: States) -> None:
         "values": np.concatenate([np.zeros((0, states[0].shape[1]), np.float32), *states]),
         "lengths": np.array([len(text) for text in states], np.int32),
     }
-    save_file(arrays, path, metadata={"digest": _digest_of_arrays(arrays)})
+    _save_arrays(path, arrays, {})
 
 
 def _read_states(path: Path) -> States:
-    try:
-        with safe_open(path, "numpy") as file:
-            digest = file.metadata()["digest"]
-            arrays = {name: file.get_tensor(name) for name in ("values", "lengths")}
-    except (SafetensorError, OSError, TypeError, KeyError) as error:
-        raise XlmergeError(f"{path} is damaged ({error})") from None
-    if _digest_of_arrays(arrays) != digest:
-        raise XlmergeError(f"{path} is damaged: the states do not match their digest")
+    arrays, _ = _read_arrays(path)
     return np.split(arrays["values"], np.cumsum(arrays["lengths"])[:-1])
 
 
-def _digest_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
-    total = xxhash.xxh3_128()
-    for name in ("values", "lengths"):
-        total.update(np.ascontiguousarray(arrays[name]).tobytes())
+def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray], note: Mapping[str, Any]) -> None:
+    """Write arrays and a note on them, with a digest of both."""
+    text = json.dumps(note)
+    save_file(dict(arrays), path, metadata={"note": text, "digest": _digest(arrays, text)})
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return arrays and their note; raise an `XlmergeError` for a damaged file."""
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata()
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text, digest = metadata["note"], metadata["digest"]
+    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        raise XlmergeError(f"{path} is damaged ({error})") from None
+    if _digest(arrays, text) != digest:
+        raise XlmergeError(f"{path} is damaged: it does not match its digest")
+    return arrays, dict(json.loads(text))
+
+
+def _digest(arrays: Mapping[str, np.ndarray], note: str) -> str:
+    total = xxhash.xxh3_128(note.encode())
+    for name, values in sorted(arrays.items()):
+        total.update(f"{name} {values.shape}".encode())
+        total.update(np.ascontiguousarray(values).tobytes())
     return total.hexdigest()

@@ -6,7 +6,7 @@ that cannot be made does not cost the others: why is kept beside their scores, a
 
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.lookup import Entry
 from workflow_scripts.core.messages import warn
+from workflow_scripts.core.words import first_of
 from workflow_scripts.evaluation.cells import CellCache, decided_scoring, made_decision, targets_of
 from workflow_scripts.evaluation.packs import SPLITS, Packs
 from workflow_scripts.merging.method import load_method
@@ -259,12 +260,7 @@ def list_failures(failures: Mapping[str, str]) -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in failures.items():
         reasons.setdefault(reason, []).append(name)
-    return "; ".join(f"{_some(names)}: {reason}" for reason, names in reasons.items())
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{rest}"
+    return "; ".join(f"{first_of(names, NAMED)}: {reason}" for reason, names in reasons.items())
 
 
 def facts_entry(scoring: Mapping[str, Any], identity: str, name: str | None = None) -> Entry:

@@ -1,6 +1,8 @@
 """Fine-tuning with transformers' Trainer on a compact vocabulary."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,16 +82,22 @@ def finetune(
         set_task_vector(model, base, vocabulary, start)
     if settings["freeze_embeddings"]:
         model.get_input_embeddings().weight.requires_grad_(False)
-    layers = settings["freeze_layers"]
-    if not layers:
-        history = _trained(compact, compact.encoded, vocabulary.pad, tables, settings, seed, scratch, steps)
-    else:
-        freeze(model, layers)
-        states = [states_of(model, layers, encoded, BATCH_TOKENS) for encoded in compact.encoded]
-        with on_states(model, layers, states) as (encoded, pad):
-            history = _trained(compact, encoded, pad, tables, settings, seed, scratch, steps)
+    with _above_frozen(compact, settings["freeze_layers"]) as (encoded, pad):
+        history = _trained(compact, encoded, pad, tables, settings, seed, scratch, steps)
     check_finite(history)
     return Trained(task_vector_of(model.float(), base, vocabulary), history)
+
+
+@contextlib.contextmanager
+def _above_frozen(compact: CompactModel, layers: int) -> Iterator[tuple[list[list[list[int]]], int]]:
+    """Yield the texts as ids, and padding's id, of a model that begins above its frozen layers, if it has any."""
+    if not layers:
+        yield compact.encoded, compact.vocabulary.pad
+        return
+    freeze(compact.model, layers)
+    states = [states_of(compact.model, layers, encoded, BATCH_TOKENS) for encoded in compact.encoded]
+    with on_states(compact.model, layers, states) as inputs:
+        yield inputs
 
 
 def _trained(

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from tabulate import tabulate
 
-from workflow_scripts.core.words import duration, size
+from workflow_scripts.core.words import duration, first_of, size
 from workflow_scripts.planning.estimates import Estimate
 from workflow_scripts.planning.forecast import DEVICES, Forecast, forecast, make_models, unknown_sizes
 from workflow_scripts.planning.jobs import Job
@@ -76,8 +76,7 @@ def _named(subjects: list[str], of: int) -> str:
         return ""
     if len(subjects) == of > NAMED:
         return f" (all {len(names)})"
-    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f" ({', '.join(names[:NAMED])}{rest})"
+    return f" ({first_of(names, NAMED)})"
 
 
 def _to_compute(rule: str, work: Work | None) -> str:

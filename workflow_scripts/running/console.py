@@ -154,7 +154,7 @@ class Console(logging.Handler):
         logs = [str(path) for path in record.log]
         reason = failure(logs) or str(record.rule_msg or "").strip()
         if FULL.search(reason):
-            self._full = full_disk(self.folder, self.course.needs if self.course else 0.0)
+            self._full = self._full_disk()
         what = f"{record.rule_name} {subject(self._jobs.get(record.jobid, ('', {}))[1])}".strip()
         log = f" (log: {logs[0]})" if logs else ""
         self._failures.append(f"{what} failed: {reason or 'it left no message'}{log}")
@@ -167,25 +167,26 @@ class Console(logging.Handler):
         text = record.getMessage()
         if STOPPED.search(text):
             self._stopped = True
-            self._say_stopped("stopping the running jobs" if "Terminating" in text else f"stopped; {AGAIN}")
+            self._say_last("stopping the running jobs" if "Terminating" in text else f"stopped; {AGAIN}")
         elif UNFINISHED in text:
-            self.end()
-            self.say(f"xlmerge: {self._last_words()}", timed=False)
+            self._say_last(self._last_words())
         elif record.levelno >= logging.ERROR and FULL.search(text):
-            self.end()
-            self.say(
-                f"xlmerge: error: {full_disk(self.folder, self.course.needs if self.course else 0.0)}", timed=False
-            )
+            self._say_last(f"error: {self._full_disk()}")
         elif text.startswith("Building DAG of jobs"):
             if not self.dry and not self.quiet:
                 self.say(f"run {self.run}: working out what is to be done")
         elif not NOISE.match(text):
             ours = OURS.search(text) if record.levelno >= logging.ERROR else None
             if ours:
-                self.end()
-            self.say(f"xlmerge: error: {ours['message']}" if ours else ABOVE.sub("", text), timed=False)
+                self._say_last(f"error: {ours['message']}")
+            else:
+                self.say(ABOVE.sub("", text), timed=False)
 
-    def _say_stopped(self, what: str) -> None:
+    def _full_disk(self) -> str:
+        return full_disk(self.folder, self.course.needs if self.course else 0.0)
+
+    def _say_last(self, what: str) -> None:
+        """Take the bars away and write a line of ours."""
         self.end()
         self.say(f"xlmerge: {what}", timed=False)
 
