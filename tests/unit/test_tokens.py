@@ -87,7 +87,7 @@ def test_damaged_tokens_are_made_again(cache, damage, capsys):
     path = token_entry(cache.scoring, "b", "two").path
     content = path.read_bytes()
     changed = {"flip": content[:-1] + bytes([content[-1] ^ 1]), "cut": content[:-1], "empty": b""}
-    changed["special"] = content.replace(b'\\"pad\\": 1', b'\\"pad\\": 2')
+    changed["special"] = content.replace(rb"\"pad\\\": 1", rb"\"pad\\\": 2")
     assert changed[damage] != content
     path.write_bytes(changed[damage])
     asked = []

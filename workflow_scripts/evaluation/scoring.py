@@ -187,19 +187,19 @@ def _read_states(path: Path) -> States:
 
 
 def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray], note: Mapping[str, Any]) -> None:
-    """Write arrays and a note on them, with a digest of both."""
+    """Write arrays and a note on them, with a digest of both, as one entry: safetensors writes several in any order."""
     text = json.dumps(note)
-    save_file(dict(arrays), path, metadata={"note": text, "digest": _digest(arrays, text)})
+    save_file(dict(arrays), path, metadata={"about": json.dumps({"note": text, "digest": _digest(arrays, text)})})
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return arrays and their note; raise an `XlmergeError` for a damaged file."""
     try:
         with safe_open(path, "numpy") as file:
-            metadata = file.metadata()
+            about = json.loads(file.metadata()["about"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text, digest = metadata["note"], metadata["digest"]
-    except (SafetensorError, OSError, TypeError, KeyError) as error:
+        text, digest = about["note"], about["digest"]
+    except (SafetensorError, OSError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise XlmergeError(f"{path} is damaged ({error})") from None
     if _digest(arrays, text) != digest:
         raise XlmergeError(f"{path} is damaged: it does not match its digest")
