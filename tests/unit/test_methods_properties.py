@@ -1,5 +1,6 @@
 """Every merge method against its plain reference on random small models, and what must not change a merge."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.unit.helpers import NAMES, piece_size
 from tests.unit.merge_references import SHAPES, run
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.signatures import parameter_names
+from workflow_scripts.merging.method import load_method
 
 few = settings(max_examples=8, deadline=None)
 GROUPS = dict(zip(NAMES, ["x", "y", "x", "y", "z"], strict=False))
@@ -256,16 +257,34 @@ def test_one_source_is_returned(method, parameters):
     assert_close(go([source], method, None, parameters), source, **exact)
 
 
-scaled = [m for m in registry.names("merge method") if "scaling" in parameter_names("merge method", m)]
+@each_method
+@few
+@given(data=merges(grid=False), scaling=st.sampled_from([-1.0, 0.25, 0.7, 2.8]))
+def test_scaling_stretches_the_result_of_every_method(method, parameters, data, scaling):
+    vectors, weights = sources_for(method, data)
+    whole, scaled = (go(vectors, method, weights, {**parameters, "scaling": s}) for s in (1.0, scaling))
+    assert_close(scaled, {n: v * np.float32(scaling) for n, v in whole.items()}, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", scaled)
-def test_scaling_stretches_the_result(method):
+@pytest.mark.parametrize(("method", "parameters"), [("average", {}), ("karcher", {}), ("hierarchical", {})])
+def test_scaling_of_one_changes_no_bit(method, parameters):
     generator = np.random.default_rng(2)
     vectors = [model(generator, grid=False) for _ in range(3)]
-    whole, half = (run(vectors, method, scaling=s) for s in (1.0, 0.5))
-    assert any(v.any() for v in whole.values())
-    assert_close({n: v * 2 for n, v in half.items()}, whole)
+    assert bits(go(vectors, method, None, {"scaling": 1.0})) == bits(go(vectors, method, None, {}))
+
+
+@pytest.mark.parametrize("method", ["fisher", "regmean", "adamerging"])
+def test_what_needs_data_is_scaled_like_the_others(method):
+    scaled = load_method(method, {"scaling": 0.5})
+    elements = lambda *_, **__: np.ones(3, np.float32)  # noqa: E731
+    assert replace(scaled, function=elements)(None).tolist() == [0.5] * 3
+
+
+def test_scaling_within_a_combination_and_of_it_multiply():
+    vectors = [model(np.random.default_rng(3), grid=False) for _ in range(3)]
+    inner = {"outer": "average", "outer_parameters": {"scaling": 0.5}}
+    both, plain = (go(vectors, "hierarchical", None, p) for p in ({**inner, "scaling": 3.0}, {"outer": "average"}))
+    assert_close(both, {n: v * np.float32(1.5) for n, v in plain.items()}, rtol=1e-5)
 
 
 def test_names_must_be_distinct():

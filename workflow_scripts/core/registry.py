@@ -16,6 +16,9 @@ PACKAGES = {
     "selector": "workflow_scripts.selection.selectors",
 }
 
+# Kinds whose plug-ins have parameters in common → the module whose ``COMMON`` holds them: name → annotation, default.
+COMMON = {"merge method": "workflow_scripts.merging.method"}
+
 
 @cache
 def modules(kind: str) -> dict[str, str]:

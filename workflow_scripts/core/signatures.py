@@ -5,6 +5,7 @@ Example of a plug-in function::
     def ties(tau, weights, *, density: Annotated[float, Field(gt=0, le=1, description="…")] = 0.2): ...
 """
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -25,14 +26,26 @@ def plugin_function(kind: str, name: str) -> Callable[..., Any]:
 
 @cache
 def parameter_model(kind: str, name: str) -> type[BaseModel]:
-    """Return a closed pydantic model of a plug-in's keyword-only arguments."""
+    """Return a closed pydantic model of a plug-in's keyword-only arguments, and of what all of its kind take."""
     function = plugin_function(kind, name)
     fields: dict[str, Any] = {
         p.name: (p.annotation, ... if p.default is p.empty else p.default)
         for p in inspect.signature(function).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     }
+    fields |= {key: declared for key, declared in _common(kind).items() if key not in fields}
     return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
+
+
+def _common(kind: str) -> dict[str, tuple[Any, Any]]:
+    """Return what all plug-ins of a kind take: name → annotation and default."""
+    return importlib.import_module(registry.COMMON[kind]).COMMON if kind in registry.COMMON else {}
+
+
+@cache
+def left_to_caller(kind: str, name: str) -> frozenset[str]:
+    """Return the parameters that all plug-ins of a kind take and this one's function does not: its caller's matter."""
+    return frozenset(_common(kind)) - set(inspect.signature(plugin_function(kind, name)).parameters)
 
 
 def parameters(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:

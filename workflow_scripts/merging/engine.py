@@ -236,8 +236,8 @@ def _opened(merge: Merge, progress: Progress) -> Iterator[tuple[Method, Sources,
     method = load_method(merge.method, merge.parameters)
     method.check_sources(len(merge.sources))
     if method.combines:
-        with _opened(method(merge), progress) as rest:
-            yield rest
+        with _opened(method(merge), progress) as (rest, sources, context):
+            yield replace(rest, factor=rest.factor * method.factor), sources, context
         return
     if method.needs_base and merge.context.base is None:
         raise XlmergeError(f"{merge.method} with these parameters needs θ₀: give the base model")

@@ -19,6 +19,8 @@ A method is one module in ``merging/methods/``:
   unlabelled text;
 - ``supervision(parameters)``, optional: what the method itself sees of the target; default ``"none"``.
 
+Every method takes ``scaling``, λ of the merged task vector: the functions whose definition has a λ declare it, for the
+others it is applied last to what they return.
 What `prepare` returns is closed at the end if it has a method ``close``.
 """
 
@@ -28,11 +30,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from workflow_scripts.core import registry
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.signatures import changed_parameters, parameter_model, parameters, plugin_function
+from workflow_scripts.core.signatures import (
+    changed_parameters,
+    left_to_caller,
+    parameter_model,
+    parameters,
+    plugin_function,
+)
 from workflow_scripts.core.validation import describe
 from workflow_scripts.merging.pieces import Context, Shape
 from workflow_scripts.merging.streaming import Reader, Sources, Tensor
@@ -45,6 +54,14 @@ Text = Annotated[
     ),
 ]
 Examples = Annotated[int, Field(ge=1, description="Sentences per model and text, drawn without replacement.")]
+
+SCALING = "scaling"
+COMMON = {
+    SCALING: (
+        Annotated[float, Field(description="λ, applied last: the merged task vector is multiplied by it.")],
+        1.0,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -132,12 +149,23 @@ class Step:
 
 @dataclass(frozen=True)
 class Method:
-    """A method's function and module with all its parameters; make one with `load_method`."""
+    """A method's function and module with all its parameters; make one with `load_method`.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+    module : module
+    settings : dict
+    factor : float
+        What the merged elements are multiplied by, last: λ where the function does not apply it itself.
+    """
 
     name: str
     function: Callable[..., Any]
     module: ModuleType
     settings: dict[str, Any]
+    factor: float = 1.0
 
     @property
     def inner(self) -> "dict[str, Method]":
@@ -209,8 +237,10 @@ class Method:
         return getattr(self.module, "SHAPE", "elementwise")
 
     def __call__(self, subject: Any) -> Any:
-        """Merge a piece (or, for a combinator, rewrite a merge)."""
-        return self.function(subject, **self.settings)
+        """Merge a piece (or, for a combinator, rewrite a merge, to whose pieces its factor then applies)."""
+        foreign = left_to_caller("merge method", self.name)
+        result = self.function(subject, **{k: v for k, v in self.settings.items() if k not in foreign})
+        return result if self.combines or self.factor == 1 else result * np.float32(self.factor)
 
 
 def load_method(name: str, given: Mapping[str, Any]) -> Method:
@@ -227,7 +257,8 @@ def load_method(name: str, given: Mapping[str, Any]) -> Method:
     settings = parameters("merge method", name, dict(given))
     if hasattr(module, "check"):
         module.check(settings)
-    method = Method(name, plugin_function("merge method", name), module, settings)
+    factor = settings[SCALING] if SCALING in left_to_caller("merge method", name) else 1.0
+    method = Method(name, plugin_function("merge method", name), module, settings, factor)
     for role, inner in method.inner.items():
         if inner.needs_data:
             raise XlmergeError(f"{name}: {role} cannot be {inner.name}, which needs data")

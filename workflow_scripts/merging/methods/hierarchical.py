@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.core.signatures import parameter_names
 from workflow_scripts.merging.engine import run_merge
 from workflow_scripts.merging.method import Merge
 from workflow_scripts.merging.pieces import Context
@@ -82,14 +81,10 @@ def _merge_group(merge: Merge, members: list[int], method: str, given: Mapping[s
     names, weights = tuple(merge.context.names[m] for m in members), merge.context.weights[members]
     context = replace(merge.context, names=names, weights=weights / weights.sum())
     folder = Path(tempfile.mkdtemp(dir=merge.folder))
-    sources, settings = tuple(merge.sources[m] for m in members), _inner_settings(method, given)
+    sources, settings = tuple(merge.sources[m] for m in members), {**given, "scaling": 1.0}
     within = replace(merge, sources=sources, context=context, method=method, parameters=settings, folder=folder)
     run_merge(within, folder / "merged.safetensors", {})
     return folder / "merged.safetensors"
-
-
-def _inner_settings(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {**given, "scaling": 1.0} if "scaling" in parameter_names("merge method", method) else dict(given)
 
 
 def check(parameters: Mapping[str, Any]) -> None:
