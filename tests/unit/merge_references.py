@@ -228,12 +228,13 @@ def directional_consensus(tau, weights):
 
 
 @per_tensor
-def sce(tau, weights, ratio=0.1):
-    variance = tau.var(0)
-    variance[(tau == tau[0]).all(0)] = 0
-    selected = descending(variance.astype(np.float32))
-    selected = selected[: share(ratio, len(selected))]
-    tau = np.array([keep(t, selected) for t in tau])
+def sce(tau, weights, ratio=None):
+    if ratio is not None:
+        variance = tau.var(0)
+        variance[(tau == tau[0]).all(0)] = 0
+        selected = descending(variance.astype(np.float32))
+        selected = selected[: share(ratio, len(selected))]
+        tau = np.array([keep(t, selected) for t in tau])
     return agreeing_sum(tau, np.square(tau).mean(1), np.ones(len(tau)), normalize=True)
 
 

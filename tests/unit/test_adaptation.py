@@ -89,6 +89,8 @@ def test_adaptation_lowers_the_entropy_and_is_reproducible(granularity, tiny_bas
     assert runs[0] == runs[1]
     assert len(runs[0].entropy) == 40 and np.mean(runs[0].entropy[-5:]) < np.mean(runs[0].entropy[:5])
     assert len(runs[0].coefficients) == (1 if granularity == "task_wise" else 4)
+    assert [sum(values) for values in runs[0].coefficients.values()] == pytest.approx([1.0] * len(runs[0].coefficients))
+    assert any(values != pytest.approx([0.3, 0.7], abs=0.01) for values in runs[0].coefficients.values())
     other = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, block, 32, seed=2)
     assert other.entropy != runs[0].entropy
 

@@ -39,7 +39,7 @@ from workflow_scripts.study.config import Finetune
 LABELS = ["lights", "music", "weather"]
 LOCALES = ["de-DE", "fr-FR"]
 EVALUATION = {"batch_tokens": 64, "max_length": 32}
-METHODS = {"average": {}, "ties": {}, "tsv_m": {}, "layer_swap": {"outer": "ties", "bottom": 1}}
+METHODS = {"average": {}, "ties": {}, "tsv_m": {}, "layer_swap": {"middle_from": "all", "outer": "ties", "bottom": 1}}
 
 
 def examples(seed: int, count: int, words: Sequence[str]) -> pd.DataFrame:

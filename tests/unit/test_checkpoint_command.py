@@ -63,7 +63,8 @@ def test_a_dry_run_checks_and_writes_nothing(models, tmp_path):
     [
         (["ties", "--density", "2"], "parameters of ties: density: Input should be less than or equal to 1"),
         (["slerp"], "slerp merges exactly 2 sources, not 3"),
-        (["hierarchical"], "hierarchical needs each source's group: give `--groups`"),
+        (["hierarchical"], "hierarchical needs each source's group (family): give `--groups`"),
+        (["layer_swap"], "layer_swap needs each source's group (role): give `--groups`"),
         (["hierarchical", "--groups", "a,b"], "3 sources need as many groups, got 2"),
         (["similarity", "--weights", "1,2"], "3 sources need as many weights, got 2"),
         (["similarity", "--weights", "1,-2,3"], "weights must be 0 or more"),
@@ -106,7 +107,7 @@ def test_a_task_vector_is_written_on_request(models, tmp_path):
 
 
 def test_nested_parameters_are_json(models, tmp_path):
-    options = ["--middle", "ties", "--middle-parameters", '{"density": 0.5}', "--bottom", "1"]
+    options = ["--middle-from", "all", "--middle", "ties", "--middle-parameters", '{"density": 0.5}', "--bottom", "1"]
     assert merging(models, tmp_path, "layer_swap", *options).exit_code == 0
     (step,) = json.loads((tmp_path / "out/xlmerge.json").read_text())["steps"]
     assert step["parameters"]["middle_parameters"] == {"density": 0.5}

@@ -109,6 +109,14 @@ REFUSED = {
         {"ablations": [block(method="per_source", by_source={"de-DD": {"density": 0.1}})]},
         ["unknown source 'de-DD'", "did you mean 'de-DE'"],
     ),
+    "no pivot": (
+        {"ablations": [block(method="layer_swap")]},
+        ["experiment layer_swap_URIEL_k2_exc: layer_swap merges the pivot's model with others: say `selector: pivot`"],
+    ),
+    "only the pivot": (
+        {"ablations": [block(method="layer_swap", selector="pivot", num_languages=1)]},
+        ["`num_languages: 2` or more"],
+    ),
     "layers upside down": (
         {"ablations": [block(method="layer_swap", bottom=3, top=1)]},
         ["'block'", "bottom 3 lies above top 1"],
@@ -242,8 +250,8 @@ def test_names_are_unique_and_show_what_is_not_default():
 
 def test_a_name_is_fit_for_a_folder_and_a_pattern_whatever_its_parameters():
     nested = {"outer": "ties", "outer_parameters": {"density": 0.1}}
-    (name,) = experiments(block(method="layer_swap", **nested))
-    assert name == "layer_swap_outer-ties_outer_parameters-density-0.1_URIEL_k2_exc"
+    (name,) = experiments(block(method="layer_swap", selector="pivot", **nested))
+    assert name == "layer_swap_outer-ties_outer_parameters-density-0.1_URIEL_pivot_k2_exc"
     by_source = {locale: {"density": 0.1, "scaling": 0.5} for locale in LOCALES}
     many = experiments(block("a", method="per_source", sweep={"by_source": [by_source, by_source | {"fr-FR": None}]}))
     assert len(many) == 2 and all(len(name) <= 150 and re.fullmatch(r"[\w.+-]+", name) for name in many)

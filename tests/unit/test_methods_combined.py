@@ -24,9 +24,38 @@ def values(merged) -> dict[str, float]:
 # --- layer_swap: 4 layers (layer 2 has a bias only); by default layers 0 and 3 are outer
 
 
-def test_layer_swap_takes_outer_and_middle_layers_from_two_merges():
+def test_layer_swap_takes_the_middle_from_the_pivot_and_the_outer_layers_from_the_others():
+    # others, with the embedding and the head: (0.2·8 + 0.3·3)/0.5 = 5; the middle: the pivot's 4, whatever it weighs
+    roles = {"a": "other", "b": "pivot", "c": "other"}
+    merged = run([constant(8), constant(4), constant(3)], "layer_swap", [0.2, 0.5, 0.3], names=NAMES, groups=roles)
+    assert values(merged) == {part: pytest.approx(4 if part == "1" else 5) for part in values(merged)}
+
+
+def test_first_passes_are_over_the_sources_that_count():
+    # ties keeps half of each of the two others alone: what the pivot has is not looked at
+    generator = np.random.default_rng(0)
+    vectors = [{n: generator.normal(size=s).astype(np.float32) for n, s in SHAPES.items()} for _ in range(3)]
+    roles = {"a": "pivot", "b": "other", "c": "other"}
+    ties = {"outer": "ties", "outer_parameters": {"density": 0.5}}
+    for sparse in (False, True):
+        merged = run(vectors, "layer_swap", names=NAMES, groups=roles, sparse=sparse, **ties)
+        two = run(vectors[1:], "ties", names=NAMES[1:], sparse=sparse, density=0.5)
+        for name in (EMBEDDING, "enc.layer.0.dense.weight", "head.weight"):
+            np.testing.assert_array_equal(merged[name], two[name])
+        np.testing.assert_array_equal(merged["enc.layer.1.dense.weight"], vectors[0]["enc.layer.1.dense.weight"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "roles"), [([0.5, 0.5], {}), ([0.5, 0.5], {"a": "pivot", "b": "pivot"}), ([1, 0], {"a": "pivot"})]
+)
+def test_layer_swap_needs_a_pivot_and_others_that_weigh_something(weights, roles):
+    with pytest.raises(XlmergeError, match="one source must be of the group 'pivot'"):
+        run([constant(4), constant(8)], "layer_swap", weights, names=NAMES[:2], groups=roles)
+
+
+def test_layer_swap_may_merge_all_sources_for_all_layers():
     # outer: 0.25·4 + 0.75·8 = 7, with the embedding and the head; middle: (4+8)/2 = 6
-    merged = run([constant(4), constant(8)], "layer_swap", [0.25, 0.75])
+    merged = run([constant(4), constant(8)], "layer_swap", [0.25, 0.75], middle_from="all")
     assert values(merged) == {"embedding": 7, "0": 7, "1": 6, "3": 7, "head": 7}
 
 
@@ -41,13 +70,13 @@ def test_layer_swap_takes_outer_and_middle_layers_from_two_merges():
     ],
 )
 def test_bounds_of_the_layers(bounds, outer):
-    merged = values(run([constant(4), constant(8)], "layer_swap", [0.25, 0.75], **bounds))
+    merged = values(run([constant(4), constant(8)], "layer_swap", [0.25, 0.75], middle_from="all", **bounds))
     assert {part for part, value in merged.items() if value == 7} == outer
 
 
 def test_layer_swap_passes_parameters_and_first_passes_on():
     # ties over the whole vector: the second source's elements are all 8, ⌊0.5·n⌋ are kept, the first in order
-    parameters = {"outer": "task_arithmetic", "outer_parameters": {"scaling": 0.5}}
+    parameters = {"outer": "task_arithmetic", "outer_parameters": {"scaling": 0.5}, "middle_from": "all"}
     merged = run(
         [constant(4), constant(8)], "layer_swap", middle="ties", middle_parameters={"density": 0.5}, **parameters
     )
@@ -59,7 +88,7 @@ def test_layer_swap_passes_parameters_and_first_passes_on():
 def test_layer_swap_works_with_whole_tensors_and_rows():
     generator = np.random.default_rng(0)
     vectors = [{n: generator.normal(size=s).astype(np.float32) for n, s in SHAPES.items()} for _ in range(2)]
-    merged = run(vectors, "layer_swap", outer="tsv_m", middle="della")
+    merged = run(vectors, "layer_swap", outer="tsv_m", middle="della", middle_from="all")
     for method, names in (("tsv_m", ["enc.layer.0.dense.weight", EMBEDDING]), ("della", ["enc.layer.1.dense.weight"])):
         expected = run(vectors, method)
         for name in names:
@@ -80,7 +109,7 @@ def test_layer_swap_works_with_whole_tensors_and_rows():
 )
 def test_what_layer_swap_refuses(wrong, message):
     with pytest.raises(XlmergeError, match=message):
-        run([constant(1)] * 3, "layer_swap", **wrong)
+        run([constant(1)] * 3, "layer_swap", middle_from="all", **wrong)
 
 
 def test_inner_parameters_are_checked():
@@ -138,8 +167,15 @@ def test_slerp_across_two_groups():
 
 
 def test_a_hierarchy_within_a_layer_swap_is_refused_but_not_the_other_way_round():
-    found = run([constant(4), constant(8), constant(8)], "hierarchical", names=NAMES, groups=GROUPS, inner="layer_swap")
+    inner = {"inner": "layer_swap", "inner_parameters": {"middle_from": "all"}}
+    found = run([constant(4), constant(8), constant(8)], "hierarchical", names=NAMES, groups=GROUPS, **inner)
     assert set(values(found).values()) == {7}  # (½·4 + ½·8 = 6, and 8)/2
+
+
+@pytest.mark.parametrize(("inner", "by"), [("layer_swap", "role"), ("hierarchical", "family")])
+def test_sources_are_grouped_in_one_way_at_a_time(inner, by):
+    with pytest.raises(XlmergeError, match=f"inner cannot be {inner}, which groups the sources by {by}"):
+        hierarchical(inner=inner)
 
 
 @pytest.mark.parametrize(
@@ -164,5 +200,6 @@ def test_hierarchical_needs_groups():
 def test_the_code_of_a_combined_method_is_that_of_all_its_methods():
     assert methods_in("ties", {}) == ["ties"]
     assert methods_in("layer_swap", {"outer": "ties"}) == ["average", "layer_swap", "ties"]
-    nested = {"inner": "layer_swap", "inner_parameters": {"middle": "sce"}, "outer": "karcher"}
+    swap = {"middle": "sce", "middle_from": "all"}
+    nested = {"inner": "layer_swap", "inner_parameters": swap, "outer": "karcher"}
     assert methods_in("hierarchical", nested) == ["hierarchical", "karcher", "layer_swap", "sce", "similarity"]

@@ -44,19 +44,29 @@ def test_a_source_that_is_zero_brings_no_directions():
 
 def test_iso_flattens_the_spectrum_of_the_sum():
     # Σ = diag(3, 1), σ̄ = 2; λ = ½ gives 1. And a matrix that swaps the axes.
-    assert merged_matrix([[[1, 0], [0, 1]], [[2, 0], [0, 0]]], "iso_c") == pytest.approx(np.diag([2, 2]))
+    assert merged_matrix([[[1, 0], [0, 1]], [[2, 0], [0, 0]]], "iso_c", scaling=1) == pytest.approx(np.diag([2, 2]))
     assert merged_matrix([[[0, 3], [1, 0]]], "iso_c", scaling=0.5) == pytest.approx(np.array([[0, 1], [1, 0]]))
 
 
 def test_iso_leaves_undetermined_directions_at_zero():
     # σ = 4, 0: σ̄ = 2
-    assert merged_matrix([np.diag([4.0, 0])], "iso_c") == pytest.approx(np.diag([2, 0]))
+    assert merged_matrix([np.diag([4.0, 0])], "iso_c", scaling=1) == pytest.approx(np.diag([2, 0]))
 
 
 def test_iso_of_oblong_matrices_takes_the_mean_over_the_smaller_side():
     # σ = 5, 1: σ̄ = 3
-    assert merged_matrix([[[5, 0, 0], [0, 1, 0]]], "iso_c") == pytest.approx(np.array([[3, 0, 0], [0, 3, 0]]))
-    assert merged_matrix([[[5, 0], [0, 1], [0, 0]]], "iso_c") == pytest.approx(np.array([[3, 0], [0, 3], [0, 0]]))
+    assert merged_matrix([[[5, 0, 0], [0, 1, 0]]], "iso_c", scaling=1) == pytest.approx(
+        np.array([[3, 0, 0], [0, 3, 0]])
+    )
+    assert merged_matrix([[[5, 0], [0, 1], [0, 0]]], "iso_c", scaling=1) == pytest.approx(
+        np.array([[3, 0], [0, 3], [0, 0]])
+    )
+
+
+def test_iso_without_a_length_is_as_long_for_any_number_of_sources_that_share_nothing():
+    # K = 4: λ = 3/√4; Σ has σ = 1, 1, 1, 1, mean 1
+    quarters = [np.diag(np.eye(4)[i]) for i in range(4)]
+    assert merged_matrix(quarters, "iso_c") == pytest.approx(1.5 * np.eye(4))
 
 
 @pytest.mark.parametrize("method", ["tsv_m", "iso_c"])
@@ -68,7 +78,7 @@ def test_all_but_the_encoders_matrices_are_averaged(method):
     vectors = [
         {n: generator.normal(size=s).astype(np.float32) for n, s in zip(names, shapes, strict=True)} for _ in range(3)
     ]
-    merged = run(vectors, method, [0.5, 0.3, 0.2], layout=layout)
+    merged = run(vectors, method, [0.5, 0.3, 0.2], layout=layout, scaling=1)
     for name in names:
         np.testing.assert_allclose(merged[name], np.mean([v[name] for v in vectors], axis=0), rtol=1e-6)
 

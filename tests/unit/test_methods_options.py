@@ -25,8 +25,8 @@ def test_sce_may_select_nothing_or_everything():
     rows = [[1, 2, 2], [3, 2, 2]]  # variance 1, 0, 0
     assert merge_one(rows, "sce", ratio=0.5, minimum=0) == [0, 0, 0]  # ⌊0.5·1⌋ = 0
     # η ∝ 1+4+4 and 9+4+4: (9·1 + 17·3)/26, 2, 2
-    assert merge_one(rows, "sce", ratio=None) == pytest.approx([60 / 26, 2, 2])
-    assert merge_one([[1, -2]], "sce", ratio=None) == [1, -2]
+    assert merge_one(rows, "sce") == pytest.approx([60 / 26, 2, 2])
+    assert merge_one([[1, -2]], "sce") == [1, -2]
 
 
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties"])

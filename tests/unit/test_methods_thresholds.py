@@ -95,7 +95,7 @@ def test_brackets_are_narrow_and_wider_where_chunks_differ():
         ("ties", {"trim": "tensor", "density": 0.5}),
         ("ties", {"count": "all"}),
         ("breadcrumbs", {"gamma": 0.05, "density": 0.6}),
-        ("sce", {}),
+        ("sce", {"ratio": 0.1}),
         ("pcb", {}),
     ],
 )

@@ -38,7 +38,7 @@ def inputs(tiny_base, tmp_path_factory) -> dict:
 @pytest.mark.parametrize(("method", "parameters"), CASES)
 def test_every_method_merges_a_real_encoder(method, parameters, inputs, tmp_path):
     entry = {"method": method, "parameters": parameters, "sources": NAMES[:2], "weights": [0.75, 0.25]}
-    entry["groups"] = {NAMES[0]: "Germanic", NAMES[1]: "Romance"}
+    entry["groups"] = {NAMES[0]: "pivot", NAMES[1]: "other"}
     facts = merge_models(inputs, entry, BASE, tmp_path / "merged.safetensors")
     merged = load_task_vector(tmp_path / "merged.safetensors", BASE)
     assert len(merged.dense) + len(merged.rows) == len(Layout.of(skeleton(inputs["base"])).shapes)

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from workflow_scripts.checkpoints import output as out_files
 from workflow_scripts.checkpoints.files import WEIGHTS
 from workflow_scripts.checkpoints.models import Models, cosines_of_heads, encoder_distances, open_models
-from workflow_scripts.core import registry
 from workflow_scripts.core.atomic import atomic_path, write_json
 from workflow_scripts.core.errors import XlmergeError, unknown
 from workflow_scripts.core.signatures import parameter_model
@@ -26,7 +25,7 @@ from workflow_scripts.merging.engine import (
     summarise,
     vector_writer,
 )
-from workflow_scripts.merging.method import Method, Step, load_method, methods_in
+from workflow_scripts.merging.method import Method, Step, load_method
 from workflow_scripts.merging.pieces import Context
 from workflow_scripts.merging.streaming import PIECE, Progress, Tensor
 from workflow_scripts.models.checkpoints import base_digest
@@ -197,7 +196,6 @@ def _check_methods(steps: Sequence[Step], names: Sequence[str], groups: Sequence
         try:
             method = load_method(step.method, step.parameters)
             method.check_sources(count)
-            used = methods_in(step.method, step.parameters)
         except ValidationError as error:
             model = parameter_model("merge method", step.method)
             raise XlmergeError(f"parameters of {step.method}: {describe(error, model)}") from None
@@ -206,10 +204,8 @@ def _check_methods(steps: Sequence[Step], names: Sequence[str], groups: Sequence
                 raise XlmergeError(f"{step.method}: {unknown('source', name, names)}")
         if method.needs_data:
             raise XlmergeError(f"{method.name} needs data beside the weights: it works within the workflow only")
-        for name in used:
-            module = registry.load("merge method", name)
-            if getattr(module, "NEEDS_GROUPS", False) and not groups:
-                raise XlmergeError(f"{name} needs each source's group: give `--groups`")
+        if method.grouped_by and not groups:
+            raise XlmergeError(f"{step.method} needs each source's group ({method.grouped_by}): give `--groups`")
 
 
 def _scratch_bytes(models: Models, steps: Sequence[Step], groups: Sequence[str]) -> int:

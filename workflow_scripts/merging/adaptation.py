@@ -140,7 +140,7 @@ def adapt(
     max_length: int,
     seed: int,
 ) -> Adapted:
-    """Learn the coefficients of a merge.
+    """Learn the coefficients of a merge; in each block their sum stays what it was at the start.
 
     Parameters
     ----------
@@ -169,19 +169,24 @@ def adapt(
     model, (encoded,) = compact.model, compact.encoded
     merged = Merged(model, compact.vocabulary, sources, block_of)
     start = torch.tensor(weights, dtype=torch.float32, device=model.device)
-    coefficients = {block: start.clone().requires_grad_() for block in merged.blocks}
-    optimiser = torch.optim.Adam(list(coefficients.values()), lr=parameters["learning_rate"])
+    free = {block: start.clone().requires_grad_() for block in merged.blocks}
+    optimiser = torch.optim.Adam(list(free.values()), lr=parameters["learning_rate"])
     history = []
     for batch in _batches(len(encoded), parameters["steps"], parameters["batch_size"], seed):
         ids, mask = (t.to(model.device) for t in _padded([encoded[i] for i in batch], compact.vocabulary.pad))
-        loss = merged.entropy(coefficients, ids, mask)
+        loss = merged.entropy({block: _held(value, start) for block, value in free.items()}, ids, mask)
         if not torch.isfinite(loss):
             raise XlmergeError("adamerging: the entropy is not finite; lower `learning_rate`")
         history.append(float(loss.detach()))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return Adapted({block: value.tolist() for block, value in coefficients.items()}, history)
+    return Adapted({block: _held(value.detach(), start).tolist() for block, value in free.items()}, history)
+
+
+def _held(values: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    """Return the nearest coefficients whose sum is that of the start."""
+    return values - (values - start).mean()
 
 
 def _batches(count: int, steps: int, size: int, seed: int) -> list[list[int]]:

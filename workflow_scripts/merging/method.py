@@ -13,7 +13,8 @@ A method is one module in ``merging/methods/``:
 - ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
 - ``BY_SOURCE``, optional: its parameter whose keys are names of sources; of those that a merge lacks it makes nothing;
 - ``needs_base(parameters)``, optional: does it read θ₀?
-- ``NEEDS_GROUPS``, optional: does it need to know each source's group?
+- ``grouped_by(parameters)``, optional: what it has to know of each source, the source's group: ``"family"``, say, or
+  ``"role"``, the pivot being of the group ``"pivot"``; None: nothing;
 - ``measurement(parameters)``, optional: what has to be measured on each source (see `Wanted`);
 - ``adapt(parameters, inputs, weights, base, max_length, seed)``, optional: learns its coefficients from the target's
   unlabelled text;
@@ -62,6 +63,9 @@ COMMON = {
         1.0,
     )
 }
+
+
+ROLE, PIVOT = "role", "pivot"  # a grouping of the sources, and its group that holds the pivot alone
 
 
 @dataclass(frozen=True)
@@ -209,8 +213,8 @@ class Method:
 
     @property
     def grouped_by(self) -> str | None:
-        """What it groups its sources by: its parameter ``by``."""
-        return self.settings["by"] if getattr(self.module, "NEEDS_GROUPS", False) else None
+        """What it groups its sources by, if it does."""
+        return self.module.grouped_by(self.settings) if hasattr(self.module, "grouped_by") else None
 
     def adapt(
         self, inputs: Mapping[str, Any], weights: Sequence[float], base: str, max_length: int, seed: int
@@ -262,6 +266,8 @@ def load_method(name: str, given: Mapping[str, Any]) -> Method:
     for role, inner in method.inner.items():
         if inner.needs_data:
             raise XlmergeError(f"{name}: {role} cannot be {inner.name}, which needs data")
+        if inner.grouped_by:
+            raise XlmergeError(f"{name}: {role} cannot be {inner.name}, which groups the sources by {inner.grouped_by}")
     return method
 
 

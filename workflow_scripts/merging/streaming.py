@@ -284,6 +284,11 @@ class Sources:
         self.tensors = self._align(chosen) if like is None else list(like)
         self._places = [self._place(i) for i in range(len(self.files))]
 
+    def some(self, places: Sequence[int]) -> "Sources":
+        """Return some of the sources, aligned as all are; their files stay with these here."""
+        files, names = [self.files[i] for i in places], [self.names[i] for i in places]
+        return Sources(files, names, progress=self._progress, like=self.tensors)
+
     def close(self) -> None:
         """Close the files that were opened here."""
         for file in self._own:

@@ -15,7 +15,7 @@ from snakemake.io import expand
 from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, resolve
 from workflow_scripts.evaluation.cells import FLOAT32
-from workflow_scripts.merging.method import Method, load_method
+from workflow_scripts.merging.method import PIVOT, ROLE, Method, load_method
 from workflow_scripts.selection.systems import FEW_SHOT, SEED_SOUP
 from workflow_scripts.study.study import COSINES, Study
 
@@ -183,7 +183,7 @@ class Needs:
                 }
                 for name, spec in self.study.experiments.items()
             },
-            "groups": {by: {locale: row[by] for locale, row in self.study.languages.items()} for by in groupings if by},
+            "groups": {by: self._groups(by) for by in groupings if by},
             "seeds": self.run.seeds,
             "pivot": self.run.pivot,
             "locales": self.run.locales,
@@ -194,6 +194,12 @@ class Needs:
             "greedy": self.greedy(),
             "tiers": self.tiers(),
         }
+
+    def _groups(self, by: str) -> dict[str, str]:
+        """Return locale → group."""
+        if by == ROLE:
+            return {locale: PIVOT if locale == self.run.pivot else "other" for locale in self.run.locales}
+        return {locale: row[by] for locale, row in self.study.languages.items()}
 
     # --- models and what is measured on them
 

@@ -14,7 +14,7 @@ from workflow_scripts.core.paths import Paths, run_paths
 from workflow_scripts.core.signatures import parameters
 from workflow_scripts.core.validation import describe
 from workflow_scripts.languages.locales import Locale, all_locales, described_by_hand, get_locale
-from workflow_scripts.merging.method import load_method
+from workflow_scripts.merging.method import ROLE, load_method
 from workflow_scripts.selection.baselines import baseline_names
 from workflow_scripts.selection.plan import selection_tier
 from workflow_scripts.selection.systems import TIERS
@@ -169,15 +169,22 @@ def _check_method(name: str, spec: ExperimentSpec, run: Run, languages: Mapping[
     wanted, k = getattr(module, "SOURCES", None), settings["num_languages"]
     if wanted is not None and k not in {wanted, "all"}:
         raise XlmergeError(f"experiment {name}: {settings['method']} merges exactly {wanted} sources, not {k}")
-    for source in load_method(settings["method"], settings["method_parameters"]).named_sources:
+    method = load_method(settings["method"], settings["method_parameters"])
+    for source in method.named_sources:
         if source not in run.locales:
             raise XlmergeError(f"experiment {name}: {unknown('source', source, run.locales)}")
-    if not getattr(module, "NEEDS_GROUPS", False):
-        return
-    by = settings["method_parameters"]["by"]
-    undescribed = [locale for locale, row in languages.items() if row[by] == "unknown"]
-    if undescribed:
-        raise XlmergeError(f"experiment {name}: the {by} of {undescribed[0]} is not known; say it under `languages:`")
+    if method.grouped_by == ROLE:
+        if not getattr(registry.load("selector", settings["selector"]), "WITHOUT_PIVOT", False) or k == 1:
+            raise XlmergeError(
+                f"experiment {name}: {settings['method']} merges the pivot's model with others: say `selector: pivot` "
+                "and `num_languages: 2` or more, or `middle_from: all`"
+            )
+    elif by := method.grouped_by:
+        undescribed = [locale for locale, row in languages.items() if row[by] == "unknown"]
+        if undescribed:
+            raise XlmergeError(
+                f"experiment {name}: the {by} of {undescribed[0]} is not known; say it under `languages:`"
+            )
 
 
 def _check_supervision(name: str, spec: ExperimentSpec, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> None:

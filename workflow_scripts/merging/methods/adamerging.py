@@ -30,7 +30,9 @@ def adamerging(
     """Return Σ λᵢτᵢ, with λ per source (and block) learned for the target.
 
     λ starts at the selected weights; Adam minimises the mean entropy of the merged model's predictions on the
-    target's training sentences without their labels. Blocks are the encoder's layers, what comes before them (with
+    target's training sentences without their labels. In each block Σ λᵢ stays what it was at the start: longer task
+    vectors alone make predictions more certain, not better, so that the entropy may choose a direction but no length.
+    Blocks are the encoder's layers, what comes before them (with
     the embedding), and the head with all that comes after them.
 
     Parameters
@@ -44,7 +46,8 @@ def adamerging(
 
     Notes
     -----
-    Yang et al. 2023 (arXiv 2310.02575), who start at 0.3 and adapt on the test data; here test data are never seen.
+    Yang et al. 2023 (arXiv 2310.02575), who start at 0.3, leave Σ λᵢ free and adapt on the test data;
+    here test data are never seen.
     """
     block = block_of(piece.tensor.name, granularity, piece.context.layout)
     return weighted_sum(piece.tau, np.asarray(piece.context.coefficients[block], np.float64))

@@ -51,8 +51,12 @@ def della(
 
     Notes
     -----
-    Deep et al. 2024 (arXiv 2406.11617). Probabilities are multiples of 2⁻¹⁶, and an element is divided by exactly the
-    one it was drawn with. mergekit rescales to the tensor's L1 norm, and its default epsilon is 0.15.
+    Deep et al. 2024 (arXiv 2406.11617), whose ε is the whole width of the range of probabilities, from p − ε/2 in steps
+    of ε/m: here ``epsilon`` is half of it, as in mergekit, and the mean over a row is exactly ``density``. They divide
+    the sum by the number of sources that agree, as TIES does (``normalize: true``, by weight); the default does not:
+    dividing each element by its probability has made up for what was dropped already. Probabilities
+    are multiples of 2⁻¹⁶, and an element is divided by exactly the one it was drawn with. mergekit rescales to the
+    tensor's L1 norm, and its default epsilon is 0.15.
     """
     _drop(piece, density, epsilon, count == "all", divide=rescale == "probability")
     restore_norms(piece)

@@ -18,7 +18,6 @@ from workflow_scripts.merging.streaming import Reader
 USES_WEIGHTS = True
 SHAPE = "merge"
 INNER = ("inner", "outer")
-NEEDS_GROUPS = True
 
 
 def hierarchical(
@@ -85,6 +84,11 @@ def _merge_group(merge: Merge, members: list[int], method: str, given: Mapping[s
     within = replace(merge, sources=sources, context=context, method=method, parameters=settings, folder=folder)
     run_merge(within, folder / "merged.safetensors", {})
     return folder / "merged.safetensors"
+
+
+def grouped_by(parameters: Mapping[str, Any]) -> str:
+    """Return what it has to know of each source."""
+    return str(parameters["by"])
 
 
 def check(parameters: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ def sce(
     *,
     ratio: Annotated[
         float | None, Field(gt=0, le=1, description="Share of the positions that is selected; null: select all.")
-    ] = 0.1,
+    ] = None,
     count: Annotated[
         Literal["nonzero", "all"], Field(description="Share of the positions with non-zero variance, or of all.")
     ] = "nonzero",
@@ -38,8 +38,9 @@ def sce(
 
     Per tensor: τ̂ᵢ = τᵢ at the k positions of largest population variance over the sources, k = max(minimum, ⌊ratio·n⌋)
     of the n positions with non-zero variance, ties by lowest index; ηᵢ = mean τ̂ᵢ²; s = sgn Σ τ̂ᵢ (unweighted,
-    sgn 0 = +). Merged: Σ_agree ηᵢτ̂ᵢ / Σ_agree ηᵢ. Where all sources are equal, as with K = 1, nothing is selected: θ₀.
-    ``ratio: null`` selects all positions, whatever their variance.
+    sgn 0 = +). Merged: Σ_agree ηᵢτ̂ᵢ / Σ_agree ηᵢ. ``ratio: null``, the default, selects all positions, whatever their
+    variance. With a ratio, what is not selected stays at θ₀ and nothing is rescaled; where all sources are equal, as
+    with K = 1, nothing is selected then.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def sce(
 
     Notes
     -----
-    Wan et al. 2024 (arXiv 2408.07990). Variances are compared as float32 standard deviations. mergekit's
+    Wan et al. 2024 (arXiv 2408.07990), who select a tenth of the positions of models that already share most of their
+    task. Variances are compared as float32 standard deviations. mergekit's
     ``select_topk`` selects nothing where ⌊ratio·n⌋ = 0 (``minimum: 0``), and everything from 1 on (``ratio: null``).
     """
     selection = piece.state[piece.tensor.name]
