@@ -1,5 +1,6 @@
-# Needs: the plan, θ₀, the data and models that trained baselines start from. Makes: per target and seed, their logits on the
-# target's test data. Only where the config asks for `few_shot` or a block for `joint`.
+# Needs: the plan, θ₀, the data and models that trained baselines start from; where one starts from the merge chosen on
+# validation data, the merges' scores there and their sources. Makes: per target and seed, their logits on the target's test
+# data. Only where the config asks for `few_shot` or a block for `joint`.
 
 
 rule train_baselines:
@@ -18,6 +19,13 @@ rule train_baselines:
         base_digest=P.base_digest,
         models=ancient(PLANNED.start_files(P.model)),
         model_digests=PLANNED.start_files(P.model_digest),
+        scored_merges=ancient(PLANNED.candidate_scores(P.merge_validation)),
+        merge_digests=PLANNED.candidate_scores(P.merge_digest),
+        failures=PLANNED.candidate_scores(P.merge_failures),
+        measurements=ancient(PLANNED.candidate_measurements(P.measurement)),
+        measurement_digests=PLANNED.candidate_measurements(P.measurement_digest),
+        text=ancient(PLANNED.candidate_text(P.examples)),
+        text_digest=PLANNED.candidate_text(P.examples_digest),
         tables=ancient(PLANNED.table_files(P.examples)),
         table_digests=PLANNED.table_files(P.examples_digest),
     output:

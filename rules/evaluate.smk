@@ -17,6 +17,7 @@ rule evaluate:
         merge_digests=expand(P.merge_digest, target="{target}", seed=SEEDS),
         failures=expand(P.merge_failures, target="{target}", seed=SEEDS),
         trained=ancient(N.trained_files(P.trained_test)),
+        trained_facts=ancient(N.trained_files(P.trained_facts)),
         trained_digests=N.trained_files(P.trained_digest),
     output:
         table=P.evaluation,

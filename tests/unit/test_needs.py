@@ -138,11 +138,27 @@ def test_only_a_merge_that_adapts_gets_the_targets_sentences(tmp_path):
 
 
 def test_trainings_start_from_models_and_are_judged_by_validation_data(tmp_path):
-    few_shot = {"trained": True, "sources": [{"locale": "es-ES", "weight": 1.0}]}
+    few_shot = {"trained": True, "sources": [{"locale": "es-ES", "weight": 1.0}], "sizes": [16, "all"], "merges": []}
     found = planned(tmp_path, needs(baselines=["few_shot"]), few_shot=few_shot)
-    assert found.starts(wildcards()) == [("es-ES", 1)]
+    assert found.starts(wildcards()) == [("es-ES", 1)] and found.candidate_scores("{seed}")(wildcards()) == []
     assert found.tables(wildcards()) == [("de-DE", "validation")]
-    assert sorted(found.baselines(wildcards())["trainings"]) == ["few_shot", "few_shot_base"]
+    trainings = found.baselines(wildcards())["trainings"]
+    assert list(trainings) == ["few_shot_n16", "few_shot", "few_shot_base_n16", "few_shot_base"]
+    assert [trainings[name].get("sentences") for name in ("few_shot_n16", "few_shot")] == [16, None]
+
+
+def test_a_training_from_a_merge_gets_the_merges_that_may_be_chosen_and_their_scores_with_every_seed(tmp_path):
+    study = needs(block(), block("ties"), baselines=["few_shot"])
+    names = [name for name in study.methods if name != "average_all"]
+    few_shot = {"trained": True, "sources": [{"locale": "es-ES", "weight": 1.0}], "sizes": ["all"], "merges": names[:1]}
+    found = planned(
+        tmp_path, study, few_shot=few_shot, **{names[0]: {}, names[1]: {"method": "ties", "parameters": {}}}
+    )
+    assert found.candidate_scores("{target}-{seed}")(wildcards()) == ["de-DE-0", "de-DE-1"]
+    told = found.baselines(wildcards())
+    assert list(told["merges"]) == list(told["codes"]) == names[:1]
+    assert told["models"] == [("en-US", 1), ("es-ES", 1)]
+    assert told["trainings"]["few_shot_merge"]["start"] == "merge"
 
 
 def test_before_the_selection_snakemake_is_asked_again():

@@ -117,7 +117,7 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
     packs = {
         "row": ["t"],
         "merges": ["e", beside[0], "average_all"],
-        "trained": [*beside[1:], "few_shot", "few_shot_base"],
+        "trained": [*beside[1:], "few_shot", "few_shot_base", "few_shot_n2"],
     }
     paths = {name: str(tmp_path / f"{name}.safetensors") for name in packs}
     for name, stored in packs.items():
@@ -127,14 +127,18 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
     entries = [
         {"experiment": "e", "sources": sources, "tier": "unlabelled", "selection_tier": "none", "shrunk_top1": True, "joint": True},
         {"experiment": "average_all", "sources": sources, "tier": "none"},
-        {"experiment": "few_shot", "sources": sources[:1], "tier": "labelled validation", "trained": True},
+        {"experiment": "few_shot", "sources": sources[:1], "tier": "labelled validation", "trained": True,
+         "sizes": [2, 100, "all"], "merges": ["e"]},
     ]  # fmt: skip
     plan = {f"{e['experiment']}/t/0": {**e, "target": "t", "seed": 0} for e in entries}
     inputs = {
         "rows": [paths["row"]] * 3,
         "validation_matrices": [tmp_path / "validation.csv"],
         "trained": [paths["trained"]],
+        "trained_facts": [tmp_path / "trainings.json"],
     }
+    formed = {"few_shot_n2": {"sentences": 2}, "few_shot": {"sentences": 4}, "few_shot_base": {"sentences": 4}}
+    write_json(tmp_path / "trainings.json", formed)
     inputs |= {"merges": [paths["merges"]], "merges_validation": [paths["merges"]], "failures": [tmp_path / "failures"]}
     write_json(tmp_path / "failures", {"failed": {}})
     told = {
@@ -148,7 +152,8 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
     table = pd.DataFrame({"label": labels})
     found = [system for _, system in target_systems(inputs, told, plan, table)]
     assert [s.name for s in found if not s.experiment] == [
-        "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "average_all", "few_shot", "few_shot_base"
+        "self", "best_zero_shot", "best_zero_shot_val", "mean_zero_shot", "average_all", "few_shot_n2", "few_shot",
+        "few_shot_base",
     ]  # fmt: skip
     assert [s.name for s in found if s.experiment] == [
         "merge", "source_mean", "best_source", "best_source_val", "top1", "ensemble_soft", "ensemble_weighted_soft",
@@ -158,6 +163,7 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
     assert tiers["merge"] == "unlabelled" and tiers["top1"] == tiers["joint_all"] == "none"
     assert tiers["best_source"] == "oracle" and tiers["few_shot_base"] == "labelled validation"
     assert next(s for s in found if s.name == "top1").facts["model"] == "b"
+    assert next(s for s in found if s.name == "few_shot_n2").facts["labelled_sentences"] == 2
     write_json(tmp_path / "failures", {"failed": dict.fromkeys(["broken", "average_all", beside[0]], "why")})
     left = [s for _, s in target_systems(inputs, told | {"experiments": ["e", "broken"]}, plan, table)]
     gone = ("average_all", "shrunk_top1")

@@ -16,7 +16,7 @@ CONFIG = local_config(
     LOCALES,
     seeds=[0, 1],
     baselines=["average_all", "seed_soup", "shrunk_top1", "few_shot"],
-    few_shot={"steps": 12},
+    few_shot={"steps": 12, "sizes": [2, 1000, "all"]},
     ablations=[
         {"name": "all", "fixed": {"method": "average", "num_languages": 2}},
         {"name": "one", "fixed": {"method": "average", "num_languages": 2, "locales": ["de-DE"], "joint": True}},
@@ -96,6 +96,28 @@ def test_few_shot_starts_from_the_best_source_and_the_base(results: Path) -> Non
         assert found["few_shot"]["model"] != found["few_shot_base"]["model"]
 
 
+def test_few_shot_merge_starts_from_the_merge_that_is_chosen_on_validation_data(results: Path) -> None:
+    summary = pd.read_csv(results / "report/cross_lingual_summary.csv", index_col="target")
+    for target in LOCALES:
+        found = trainings(results, target, 0)
+        assert found["few_shot_merge"]["merge"] == summary.loc[target, "chosen_on_validation"] == NAME
+        assert found["few_shot_merge"]["history"]["steps"] == 12
+        assert len({found[name]["model"] for name in ("few_shot", "few_shot_base", "few_shot_merge")}) == 3
+
+
+def test_the_curve_has_the_numbers_of_sentences_that_a_target_has(results: Path) -> None:
+    for target in LOCALES:
+        validation = len(pd.read_parquet(results / f"data/{target}/validation.parquet"))
+        found = {name: training.get("sentences") for name, training in trainings(results, target, 0).items()}
+        curve = {"few_shot_n2": 2, "few_shot": validation, "few_shot_merge": validation}
+        assert found.items() >= curve.items() and "few_shot_n1000" not in found
+        log = (results / f"logs/train_baselines/{target}-seed0.log").read_text(encoding="utf-8")
+        assert f"{target} has no few_shot_n1000: it has only {validation} labelled sentences" in log
+        table = pd.read_csv(results / f"evaluation/{target}.csv", keep_default_na=False)
+        means = table[table["seed"] == "mean"].set_index("system")["labelled_sentences"]
+        assert {name: float(means[name]) for name in curve} == curve
+
+
 def test_joint_trainings_take_the_steps_of_one_source_or_of_all(results: Path) -> None:
     found = trainings(results, "de-DE", 0)
     one, both = (found[f"{name} of {NAME}"] for name in ("joint_one", "joint_all"))
@@ -129,7 +151,7 @@ def test_the_advice_says_what_training_on_the_labels_reaches(results: Path) -> N
 def test_the_tables_hold_them_all(results: Path) -> None:
     details = pd.read_csv(results / "report/merge_details.csv")
     columns = ["average_all", "seed_soup_k2", "shrunk_top1", "ensemble_soft", "ensemble_weighted_majority", "top1"]
-    columns += ["few_shot", "few_shot_base"]
+    columns += ["few_shot", "few_shot_base", "few_shot_merge"]
     assert details[details["seed"] == 0][columns].notna().all(axis=None)
     targets = pd.read_csv(results / "report/cross_lingual_summary.csv")
     assert targets[["average_all", "seed_soup_k2", "seed_soup_k2_low"]].notna().all(axis=None)

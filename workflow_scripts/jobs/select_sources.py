@@ -22,8 +22,10 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     plan = build_plan(settings["experiments"], seeds, matrices, study)
     judged = by_wildcards(inputs["validation"], seeds) if inputs["validation"] else {}  # where a baseline asks for it
     validation = {seed: read_matrix(path).to_dict("index") for seed, path in judged.items()}
-    few_shots = few_shot_entries(targets, seeds, locales, validation) if FEW_SHOT in settings["baselines"] else ()
-    for entry in (*baseline_entries(names, targets, seeds, locales, validation), *few_shots):
+    entries = list(baseline_entries(names, targets, seeds, locales, validation))
+    if FEW_SHOT in settings["baselines"]:
+        entries += few_shot_entries(plan, targets, seeds, locales, validation, settings["few_shot_sizes"])
+    for entry in entries:
         plan[entry_key(entry["experiment"], entry["target"], entry["seed"])] = entry
     write_json(outputs["plan"], plan)
 

@@ -6,7 +6,7 @@ from workflow_scripts.core.atomic import write_json
 from workflow_scripts.core.digests import digest_of, write_digest
 from workflow_scripts.core.job import run_job
 from workflow_scripts.evaluation.packs import write_pack
-from workflow_scripts.evaluation.trained_baselines import TrainedBaselines
+from workflow_scripts.merging.trained_baselines import TrainedBaselines
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.sizes import Data, Encoder
 from workflow_scripts.selection.systems import AVERAGE_ALL, FEW_SHOT, SHRUNK_TOP1
+from workflow_scripts.selection.trainings import ALL
 from workflow_scripts.study.study import Study
 
 Kind = Literal["train", "score"]
@@ -170,7 +171,11 @@ class Model:
     def _trained_baselines(self) -> float:
         """Return the mean seconds of the trained baselines of a target and seed."""
         run, train, judged = self.study.run, self.mean("train"), self.mean("validation")
-        few = 2 * self.training(judged, 0, run.few_shot.steps) if FEW_SHOT in run.baselines else 0.0
+        few = 0.0
+        if FEW_SHOT in run.baselines:
+            curve = [judged if size == ALL else min(float(size), judged) for size in run.few_shot.sizes]
+            few = sum(2 * self.training(sentences, 0, run.few_shot.steps) for sentences in curve)
+            few += self.training(judged, 0, run.few_shot.steps)  # from a merge
         joint = 0.0
         for spec in self.study.experiments.values():
             sources = self.study.sources_of(spec)

@@ -20,6 +20,7 @@ from workflow_scripts.selection.trainings import trainings_of
 
 Row = dict[str, Any]
 QUALITIES = ("accuracy_validation", "macro_f1", "nll", "ece")
+LABELLED = "labelled_sentences"  # the column with the number of sentences that a `few_shot` was trained on
 NOT_JUDGED = float("nan")  # validation accuracy of a model that nothing is chosen by
 
 
@@ -56,7 +57,8 @@ def target_systems(
     inputs : mapping
         ``rows``: packs in the order of locales × seeds; ``validation_matrices``, ``merges`` and
         ``merges_validation``: one file per seed; ``failures`` likewise, merges that could not be made: an experiment
-        that fails with one seed is left out; ``trained`` likewise, if there are trained baselines.
+        that fails with one seed is left out; ``trained`` and ``trained_facts`` likewise, if there are trained
+        baselines.
     settings : mapping
         ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` and ``baselines`` (names of merges).
     plan : mapping
@@ -66,8 +68,9 @@ def target_systems(
     """
     target, locales, seeds = (settings[key] for key in ("target", "locales", "seeds"))
     rows = by_wildcards(inputs["rows"], locales, seeds)
-    trained = inputs.get("trained") or [""] * len(seeds)
-    of_seeds = map(SeedFiles, inputs["merges"], inputs["merges_validation"], trained, inputs["validation_matrices"])
+    trained, facts = (inputs.get(name) or [""] * len(seeds) for name in ("trained", "trained_facts"))
+    merged, validation_matrices = (inputs["merges"], inputs["merges_validation"]), inputs["validation_matrices"]
+    of_seeds = map(SeedFiles, *merged, trained, facts, validation_matrices)
     trainings = dict.fromkeys(row.asked for row in baselines("target") if row.made == "training")
     failed = {name for path in inputs["failures"] for name in read_json(path)["failed"]}
     experiments = [name for name in settings["experiments"] if name not in failed]
@@ -94,6 +97,7 @@ class SeedFiles:
     merges: str
     merges_validation: str
     trained: str
+    trained_facts: str
     validation_matrix: str
 
     def reached(self, made: Made, name: str, labels: np.ndarray) -> Reached:
@@ -125,10 +129,16 @@ def _computed(scope: Scope, models: Members, entry: Mapping[str, Any]) -> Iterat
 
 
 def _planned(data: TargetData, entry: Mapping[str, Any], files: SeedFiles) -> Iterator[System]:
-    """Yield the baselines of the target that an entry of the plan is: a merge, or trainings."""
-    made: Made = "training" if entry.get("trained") else "merge"
-    for name in trainings_of(entry) if made == "training" else [entry["experiment"]]:
-        yield System(name, entry["tier"], "", *files.reached(made, name, data.labels))
+    """Yield the baselines of the target that an entry of the plan is: a merge, or trainings, those that were formed."""
+    if not entry.get("trained"):
+        name = entry["experiment"]
+        yield System(name, entry["tier"], "", *files.reached("merge", name, data.labels))
+        return
+    formed = read_json(files.trained_facts)
+    for name in trainings_of(entry):
+        if name in formed:
+            correct, facts = files.reached("training", name, data.labels)
+            yield System(name, entry["tier"], "", correct, {**facts, LABELLED: formed[name]["sentences"]})
 
 
 def table_rows(target: str, systems: Iterable[tuple[int, System]], clusters: np.ndarray) -> Iterator[Row]:
@@ -151,7 +161,8 @@ def table_row(target: str, seed: int | str, system: System, clusters: np.ndarray
 def mean_over_seeds(systems: Sequence[System]) -> System:
     """Return one system's mean over seeds; its item is the mean correctness, its quality the mean quality."""
     first = systems[0]
-    facts: Row = {k: float(np.mean([s.facts[k] for s in systems])) for k in QUALITIES if k in first.facts}
+    averaged = (*QUALITIES, LABELLED)
+    facts: Row = {k: float(np.mean([s.facts[k] for s in systems])) for k in averaged if k in first.facts}
     if models := dict.fromkeys(str(s.facts["model"]) for s in systems if "model" in s.facts):
         facts["model"] = "/".join(models)
     correct = np.mean([s.correct for s in systems], axis=0)

@@ -23,7 +23,7 @@ BEST_SINGLE, BEST_SINGLE_ORACLE, MEAN_SINGLE = "best_zero_shot_val", "best_zero_
 BEST_SOURCE, BEST_SOURCE_ORACLE, MEAN_SOURCE, TOP1 = "best_source_val", "best_source", "source_mean", "top1"
 ENSEMBLE = "ensemble_weighted_soft"
 AVERAGE_ALL, SEED_SOUP, SHRUNK_TOP1 = "average_all", "seed_soup", "shrunk_top1"
-FEW_SHOT, FEW_SHOT_BASE = "few_shot", "few_shot_base"
+FEW_SHOT, FEW_SHOT_BASE, FEW_SHOT_MERGE = "few_shot", "few_shot_base", "few_shot_merge"
 JOINT, JOINT_ONE, JOINT_ALL = "joint", "joint_one", "joint_all"
 
 
@@ -55,6 +55,8 @@ class SystemRow:
         The system that stands for it where there is room for one.
     sized : bool
         Is it a family, one system per number of models (see `sized_name`)?
+    curve : bool
+        Is it also trained on fewer labelled sentences, one system per number of them (see `name_at`)?
     """
 
     name: str
@@ -68,6 +70,7 @@ class SystemRow:
     offered: bool = False
     variant_of: str = ""
     sized: bool = False
+    curve: bool = False
 
     @property
     def oracle(self) -> bool:
@@ -80,8 +83,10 @@ class SystemRow:
         return f"{self.name}_oracle" if self.oracle else self.name
 
     def names(self, name: str) -> bool:
-        """Tell whether a name is its own, or that of one of its family."""
-        return self.name == name or (self.sized and name.startswith(f"{self.name}_k"))
+        """Tell whether a name is its own, or that of one of its family or curve."""
+        if self.name == name:
+            return True
+        return (self.sized and name.startswith(f"{self.name}_k")) or (self.curve and name.startswith(f"{self.name}_n"))
 
     def tier_beside(self, entry: Mapping[str, Any]) -> str:
         """Return the supervision that it needs beside the merge of a plan entry."""
@@ -112,11 +117,15 @@ SYSTEMS = (
     SystemRow(AVERAGE_ALL, "uniform average of all other models", "none", "target", "merge", asked=AVERAGE_ALL),
     SystemRow(
         FEW_SHOT, "best other model, fine-tuned on the target's validation data", "labelled validation", "target",
-        "training", asked=FEW_SHOT,
+        "training", asked=FEW_SHOT, curve=True,
     ),
     SystemRow(
         FEW_SHOT_BASE, "the base model, fine-tuned on the target's validation data", "labelled validation", "target",
-        "training", asked=FEW_SHOT, variant_of=FEW_SHOT,
+        "training", asked=FEW_SHOT, variant_of=FEW_SHOT, curve=True,
+    ),
+    SystemRow(
+        FEW_SHOT_MERGE, "the merge chosen on the target's validation data, fine-tuned on them", "labelled validation",
+        "target", "training", asked=FEW_SHOT, variant_of=FEW_SHOT,
     ),
     SystemRow(
         SEED_SOUP, "uniform average of several seeds of the source that is best on validation data",
@@ -174,7 +183,7 @@ def title(name: str) -> str:
 def column(name: str) -> str:
     """Return a system's column in tables; oracles are marked as such."""
     row = system(name)
-    return name if row.sized else row.column
+    return row.column if row.name == name else name
 
 
 def baselines(scope: Scope) -> list[SystemRow]:
@@ -217,6 +226,11 @@ ASKABLE = tuple(dict.fromkeys(row.asked for row in SYSTEMS if row.asked not in (
 def sized_name(name: str, size: int) -> str:
     """Return the name of a family's member with so many models."""
     return f"{name}_k{size}"
+
+
+def name_at(name: str, sentences: int) -> str:
+    """Return the name of a training's system with so many labelled sentences."""
+    return f"{name}_n{sentences}"
 
 
 def name_beside(name: str, experiment: str) -> str:

@@ -120,6 +120,21 @@ class FewShot(Closed):
         ge=1,
         description="Optimiser steps on the target's validation data; their number is fixed, nothing is left to judge.",
     )
+    sizes: list[Annotated[int, Field(ge=1)] | Literal["all"]] = Field(
+        ["all"],
+        description="Numbers of labelled sentences to train on: `[16, 32, 64, all]` is a curve, on which the accuracy "
+        "of a merge is worth so many labelled sentences. Smaller numbers are parts of larger ones, drawn by cluster. "
+        "Each costs two short trainings per target and seed. A target that has no more sentences than a number is "
+        "left out there.",
+    )
+
+    @field_validator("sizes")
+    @classmethod
+    def _with_all(cls, value: list[int | str]) -> list[int | str]:
+        numbers = [size for size in value if size != "all"]
+        if value != [*sorted(set(map(int, numbers))), "all"]:
+            raise ValueError("must be ascending numbers with `all` at the end, such as [16, 32, 64, all]")
+        return value
 
 
 class Evaluation(Closed):
@@ -238,9 +253,9 @@ class Run(Closed):
         default=[AVERAGE_ALL, SEED_SOUP],
         description="Baselines that cost merges: `average_all` (all other locales' models), `seed_soup` (several seeds "
         "of the best source; needs two or more seeds), `shrunk_top1` (the first source's task vector, as long as the "
-        "merged one; as many forward passes as the merges themselves). And one that costs two short trainings per "
-        "target: `few_shot` (the best source, and as `few_shot_base` the base, fine-tuned on the target's validation "
-        "data).",
+        "merged one; as many forward passes as the merges themselves). And one that costs three short trainings per "
+        "target: `few_shot` (the best source, as `few_shot_base` the base, and as `few_shot_merge` the merge that is "
+        "chosen on the target's validation data, fine-tuned on these data).",
     )
     ablations: list[Ablation] = Field(min_length=1, description="The experiments.")
 

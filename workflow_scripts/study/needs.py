@@ -190,6 +190,7 @@ class Needs:
             "targets": self.study.targets,
             "baselines": self.run.baselines,
             "baseline_names": self.study.merged_baselines,
+            "few_shot_sizes": self.run.few_shot.sizes,
             "cosines": COSINES,
             "greedy": self.greedy(),
             "tiers": self.tiers(),

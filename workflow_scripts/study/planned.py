@@ -9,7 +9,7 @@ from workflow_scripts.core.registry import resolve
 from workflow_scripts.merging.method import methods_in
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.study.needs import Files, Needs, Wildcards
-from workflow_scripts.study.slices import planned_merges, planned_trainings
+from workflow_scripts.study.slices import Slices, planned_merges, planned_trainings
 
 Key = tuple[Any, ...]
 
@@ -34,7 +34,7 @@ class Planned:
         modules = [resolve("merge method", part) for part in methods_in(method.name, method.settings)]
         return fingerprint("merging.workflow_merge", *modules)
 
-    def merges(self, wildcards: Wildcards) -> dict[str, dict[str, Any]]:
+    def merges(self, wildcards: Wildcards) -> Slices:
         """Return the slices of the plan by experiment or baseline; a soup of seeds belongs to the first seed."""
         plan = planned_merges(self.plan())
         names = self.needs.experiments_of(wildcards.target)
@@ -45,7 +45,7 @@ class Planned:
 
     def models(self, wildcards: Wildcards) -> list[Key]:
         """Return the models that are merged: (locale, seed)."""
-        return _unique(model for entry in self.merges(wildcards).values() for model in entry["models"])
+        return _models(self.merges(wildcards))
 
     def model_files(self, template: str) -> Files:
         """Return a function: their files."""
@@ -53,15 +53,11 @@ class Planned:
 
     def measurements(self, wildcards: Wildcards) -> list[Key]:
         """Return what has to be measured on the sources: (measurement, locale, text's locale, split)."""
-        entries = self.merges(wildcards).values()
-        return _unique(key for entry in entries for keys in entry.get("measurements", {}).values() for key in keys)
+        return _measurements(self.merges(wildcards))
 
     def measurement_files(self, template: str) -> Files:
         """Return a function: the files with what was measured."""
-        return lambda w: [
-            template.format(measurement=measurement, locale=locale, seed=w.seed, text=text, split=split)
-            for measurement, locale, text, split in self.measurements(w)
-        ]
+        return lambda w: _measured(template, self.measurements(w), w)
 
     def all_measurements(self, *templates: str) -> list[str]:
         """Return the files with what is measured for any target and seed."""
@@ -72,32 +68,55 @@ class Planned:
         """Return a function: the target's training sentences, if one of its merges adapts to them."""
 
         def files(wildcards: Wildcards) -> list[str]:
-            adapts = any(self.needs.methods[name].adapts for name in self.merges(wildcards))
-            return [template.format(locale=wildcards.target, split="train")] if adapts else []
+            return self._text(template, self.merges(wildcards), wildcards)
 
         return files
 
+    def _text(self, template: str, merges: Iterable[str], wildcards: Wildcards) -> list[str]:
+        adapts = any(self.needs.methods[name].adapts for name in merges)
+        return [template.format(locale=wildcards.target, split="train")] if adapts else []
+
     def merge(self, wildcards: Wildcards) -> dict[str, Any]:
         """Return the settings of the merges."""
-        merges = self.merges(wildcards)
+        return self._merge(self.merges(wildcards), wildcards)
+
+    def _merge(self, merges: Slices, wildcards: Wildcards) -> dict[str, Any]:
         return {
             "target": wildcards.target,
             "seed": int(wildcards.seed),
-            "models": self.models(wildcards),
+            "models": _models(merges),
             "merges": merges,
-            "measurements": self.measurements(wildcards),
+            "measurements": _measurements(merges),
             "codes": {name: self.codes[name] for name in merges},
             "scoring": self.needs.scoring(),
         }
 
-    def trainings(self, wildcards: Wildcards) -> dict[str, dict[str, Any]]:
+    def trainings(self, wildcards: Wildcards) -> Slices:
         """Return the baselines that are trained, by name."""
         return planned_trainings(self.plan(), wildcards.target, wildcards.seed)
 
+    def candidates(self, wildcards: Wildcards) -> Slices:
+        """Return the slices of the merges that a training may start from: which it is, their scores decide."""
+        names = {name for training in self.trainings(wildcards).values() for name in training.get("candidates", ())}
+        return {name: entry for name, entry in self.merges(wildcards).items() if name in names} if names else {}
+
+    def candidate_scores(self, template: str) -> Files:
+        """Return a function: the files of the target's merges, with every seed, if a training starts from one."""
+        seeds = self.run.seeds
+        return lambda w: [template.format(target=w.target, seed=seed) for seed in seeds if self.candidates(w)]
+
+    def candidate_measurements(self, template: str) -> Files:
+        """Return a function: the files with what was measured on the sources of such merges."""
+        return lambda w: _measured(template, _measurements(self.candidates(w)), w)
+
+    def candidate_text(self, template: str) -> Files:
+        """Return a function: the target's training sentences, if such a merge adapts to them."""
+        return lambda w: self._text(template, self.candidates(w), w)
+
     def starts(self, wildcards: Wildcards) -> list[Key]:
-        """Return the models that they start from: (locale, seed)."""
+        """Return the models that they start from, and those that are merged into one to start from: (locale, seed)."""
         starts = (training["start"] for training in self.trainings(wildcards).values())
-        return _unique(start for start in starts if start)
+        return _unique([*(s for s in starts if isinstance(s, list)), *_models(self.candidates(wildcards))])
 
     def start_files(self, template: str) -> Files:
         """Return a function: the files of these models."""
@@ -116,17 +135,31 @@ class Planned:
     def baselines(self, wildcards: Wildcards) -> dict[str, Any]:
         """Return the settings of the baselines that are trained."""
         return {
-            "target": wildcards.target,
-            "seed": int(wildcards.seed),
+            **self._merge(self.candidates(wildcards), wildcards),
             "trainings": self.trainings(wildcards),
             "models": self.starts(wildcards),
             "tables": self.tables(wildcards),
             "finetune": self.run.finetune.model_dump(exclude={"threads", "retries"}),
-            "few_shot": self.run.few_shot.model_dump(),
+            "few_shot_steps": self.run.few_shot.steps,
             "cache": self.needs.paths.cache,
             "code": fingerprint("models.together"),
-            "scoring": self.needs.scoring(),
         }
+
+
+def _models(merges: Slices) -> list[Key]:
+    return _unique(model for entry in merges.values() for model in entry["models"])
+
+
+def _measurements(merges: Slices) -> list[Key]:
+    entries = merges.values()
+    return _unique(key for entry in entries for keys in entry.get("measurements", {}).values() for key in keys)
+
+
+def _measured(template: str, measurements: Iterable[Key], wildcards: Wildcards) -> list[str]:
+    return [
+        template.format(measurement=measurement, locale=locale, seed=wildcards.seed, text=text, split=split)
+        for measurement, locale, text, split in measurements
+    ]
 
 
 def _unique(keys: Iterable[Iterable[Any]]) -> list[Key]:
