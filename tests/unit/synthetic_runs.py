@@ -14,7 +14,9 @@ from workflow_scripts.results.run_results import Results
 
 N = 200  # items per target; an accuracy is a multiple of 1/200
 Accuracy = Callable[[str, int, int], float]  # (experiment or baseline, target's position, seed) → accuracy
-BASELINES = ("self", "best_zero_shot_val", "best_zero_shot", "mean_zero_shot", "average_all")
+BASELINES = (
+    "self", "best_zero_shot_val", "best_zero_shot", "mean_zero_shot", "english", "best_zero_shot_elsewhere", "average_all",
+)  # fmt: skip
 OF_SOURCES = ("best_source_val", "best_source", "source_mean", "top1", "ensemble_weighted_soft")
 TIERS = {
     "URIEL": "none",
@@ -54,6 +56,7 @@ class Synthetic:
     sources: Callable[[str, int], list[str]] | None = None
     matrix: pd.DataFrame | None = None
     clusters: int = 1  # items per cluster
+    pivot: bool = True  # is the pivot, the first target, among the models?
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +67,7 @@ class Synthetic:
         """Write the items and return where they are."""
         found = {}
         for i, target in enumerate(self.names):
-            rows = ((e, s, seed, self.correct(key, i, seed)) for e, s, key in self._systems() for seed in self.seeds)
+            rows = ((e, s, seed, self.correct(key, i, seed)) for e, s, key in self._systems(i) for seed in self.seeds)
             found[target] = str(self.folder / f"{target}.items.parquet")
             clusters = [f"{target}/{n // self.clusters}" for n in range(N)]
             write_items(found[target], [f"{target}/{n}" for n in range(N)], clusters, rows)
@@ -82,7 +85,7 @@ class Synthetic:
         rows = []
         validation = self.validation or self.accuracy
         for i, target in enumerate(self.names):
-            for experiment, system, key in self._systems():
+            for experiment, system, key in self._systems(i):
                 test = [float(self.correct(key, i, seed).mean()) for seed in self.seeds]
                 val = [validation(key, i, seed) for seed in self.seeds]
                 for seed, a, v in zip([*self.seeds, "mean"], [*test, np.mean(test)], [*val, np.mean(val)], strict=True):
@@ -96,15 +99,15 @@ class Synthetic:
         matrix = self.matrix if self.matrix is not None else pd.DataFrame(0.5, index=self.names, columns=self.names)
         run = {
             "run": "synthetic", "locales": self.names, "seeds": list(self.seeds), "order": list(self.experiments),
-            "measures": {s: s.lower() for s in TIERS}, "pivot": "en-US",
+            "measures": {s: s.lower() for s in TIERS}, "pivot": self.names[0] if self.pivot else "en-US",
         }  # fmt: skip
         return Results(
             pd.DataFrame(rows), self._plan(), dict(sorted(self.experiments.items())), matrix, matrix, languages, run
         )
 
-    def _systems(self) -> list[tuple[str, str, str]]:
-        """Return (experiment, system, key of its accuracy); a source baseline's key is its name."""
-        found = [("", name, name) for name in BASELINES]
+    def _systems(self, place: int) -> list[tuple[str, str, str]]:
+        """Return (experiment, system, key of its accuracy) of a target; a source baseline's key is its name."""
+        found = [("", name, name) for name in BASELINES if name != "english" or (self.pivot and place)]
         for name in self.experiments:
             found += [(name, "merge", name), *((name, system, system) for system in OF_SOURCES)]
         return found

@@ -21,7 +21,7 @@ WEIGHTS = [0.5, 0.3, 0.2]
 def ensemble_scores(logits, weights):
     """Class scores of all ensembles of models with these logits."""
     models = {str(i): Scores.of(each, np.zeros(len(each), int)) for i, each in enumerate(logits)}
-    chosen = Members(TargetData("t", 0, pd.DataFrame(), models, {}, ""), list(models), weights)
+    chosen = Members(TargetData("t", 0, pd.DataFrame(), models, {}, {}, ""), list(models), weights)
     names = ("soft", "weighted_soft", "majority", "weighted_majority", "mean_logits")
     return {name: getattr(computations, name)(chosen) for name in names}
 

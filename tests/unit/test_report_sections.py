@@ -172,6 +172,32 @@ def test_the_opening_answers_in_three_sentences() -> None:
     assert row["− alternative [95 %]"] == "+5.0 [−2.0, +12.0]: ties · REAL"
 
 
+def test_every_gain_names_its_opponent() -> None:
+    data = full_run()
+    primary = data.statistics.iloc[[0]]
+    free = primary.assign(
+        tier="none", experiment="average_NXN_k2_exc", baseline="english", verdict="undecided", improved=1
+    )
+    tuned = primary.assign(baseline="few_shot", effect=0.01, low=-0.01, high=0.03)
+    plain_single = primary.assign(family="exploratory")
+    data = full_run(statistics=pd.concat([free, tuned, plain_single, data.statistics.iloc[1:]]))
+    _, without, chosen, *_ = map(plain, in_short.answer(data))
+    assert without.startswith(
+        "Without any data of the target, the merge average · NXN is +5.0 [−2.0, +12.0] points against"
+    )
+    assert "against the pivot's model (en-US), better for 1" in without
+    assert (
+        "against that best single model" in chosen
+        and "Against best other model, fine-tuned" in chosen
+        and "+1.0 [−1.0, +3.0]" in chosen
+    )
+    blocks = comparisons(data)
+    captions = [plain(table.caption) for table in within(blocks, Table)]
+    assert any("against other single models, and against training" in caption for caption in captions)
+    said = [plain(item) for items in within(blocks, Items) for item in items.items]
+    assert any(item.startswith("en-US is left out of the comparisons with english") for item in said)
+
+
 def test_without_statistics_the_report_says_so() -> None:
     blocks = in_short.opening(run_data()).blocks
     assert "cannot test the difference" in plain(within(blocks, Items)[0].items[1]) and not within(blocks, Table)
@@ -187,7 +213,8 @@ def included_target_wins() -> RunData:
     merged = (systems["system"] == "merge") & (systems["target"] == "th-TH")
     systems.loc[merged & (systems["experiment"] == "average_NXN_k2_exc"), "accuracy"] = 0.5
     primary = data.statistics.iloc[[0]].assign(improved=2, hurt=1, improved_chance_low=1, improved_chance_high=2)
-    with_training = primary.assign(family="exploratory", tier="labelled training", improved=3, hurt=0)
+    with_training = primary.assign(family="exploratory", tier="labelled training", improved=3, hurt=0,
+                                   experiment="chosen on validation, any supervision")  # fmt: skip
     statistics = pd.concat([with_training, primary, data.statistics.iloc[1:]])
     return full_run(results=replace(data.results, systems=systems), statistics=statistics)
 
@@ -237,10 +264,16 @@ def test_the_report_says_what_the_comparisons_say(tmp_path: Path) -> None:
     run = Synthetic(tmp_path, experiments, lambda key, *_: 0.9 if key == "self" else 0.6 + gains.get(key, 0.05))
     compared, facts = compare_run(run.results(), run.paths)
     data = run_data(results=run.results(), statistics=compared, comparison_facts=facts)
-    primary, exploratory, every = within(comparisons(data), Table)
+    primary, beside, exploratory, every = within(comparisons(data), Table)
     rows = {row[0]: dict(zip(primary.heads, row, strict=True)) for row in shown(primary)}
     assert [row["verdict"] for row in rows.values()] == list(compared.loc[compared["family"] == "primary", "verdict"])
-    assert rows["merge − top1"]["better / worse (chance)"].startswith("12 / 0 (")
+    assert rows["merge − english"]["better / worse (chance)"].startswith("11 / 0 (")
+    against = {row[0] for row in shown(beside)}
+    assert {
+        "merge − top1",
+        "merge − english",
+        "IncTar − best_zero_shot_val",
+    } <= against and "merge − self" not in against
     counted = {row[0]: row[1:5] for row in shown(exploratory)}
     assert counted["merge − self"] == ["3", "0", "3", "0"], "merges, significantly better, worse, not shown"
     across = compared[(compared["scope"] == "across targets") & (compared["family"] == "exploratory")]

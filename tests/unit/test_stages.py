@@ -60,13 +60,13 @@ def test_key_numbers_are_those_of_the_files(study: Any) -> None:
     write(paths.matrix_test, "model,de,en\nde,0.9,0.5\nen,0.4,0.8\n")
     assert said["matrix"]() == "transfer: mean self accuracy 85.0 %, mean zero-shot 45.0 %"
     write(paths.evaluation.format(target="de"), "target,system,seed,accuracy\nde,merge,0,0.1\nde,merge,mean,0.6\n"
-          "de,merge,mean,0.7\nde,best_zero_shot_val,mean,0.5\n")  # fmt: skip
+          "de,merge,mean,0.7\nde,best_zero_shot_val,mean,0.5\nde,english,mean,0.4\n")  # fmt: skip
     assert said["evaluate"]() == (
-        "evaluation: mean of all merges 65.0 %, best single source chosen on validation data 50.0 %"
+        "evaluation: mean of all merges 65.0 %, best other model, chosen on validation data 50.0 %, the pivot's model 40.0 %"
     )
     write(paths.row_cells.format(locale="de", seed=0), "model,seed,locale,split,accuracy\nde,0,de,test,0.71\n"
           "de,0,de,validation,0.1\nde,0,en,test,0.4\nde,0,es,test,0.5\n")  # fmt: skip
     assert details["row"]({"locale": "de", "seed": "0"}) == "own language 71.0 %, others 45.0 %"
     write(paths.training.format(locale="de", seed=0), {"best_validation_accuracy": 0.906})
     assert details["finetune"]({"locale": "de", "seed": "0"}) == "90.6 % on validation data"
-    assert stages.evaluation([]) == "mean of all merges –, best single source chosen on validation data –"
+    assert stages.evaluation([]) == "mean of all merges –"

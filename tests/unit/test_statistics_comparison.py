@@ -9,9 +9,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from tests.unit.synthetic_runs import Synthetic, settings, wobble
+from tests.unit.synthetic_runs import BASELINES, OF_SOURCES, Synthetic, settings, wobble
 from workflow_scripts.statistics.comparison import ACROSS, COLUMNS, TARGET, compare_run
-from workflow_scripts.statistics.contrasts import PRIMARY, primary_contrasts
+from workflow_scripts.statistics.contrasts import PRIMARY, exploratory_contrasts, primary_contrasts
 from workflow_scripts.statistics.verdicts import (
     adjusted,
     chance_band,
@@ -46,9 +46,14 @@ def test_the_primary_family_has_one_contrast_per_level_of_supervision(compared):
     _, table, facts = compared
     primary = table[table["family"] == PRIMARY]
     assert list(primary["tier"]) == ["none", "unlabelled", "labelled validation", "labelled training"]
-    assert list(primary["contrast"]) == ["merge − top1", "merge − top1", "merge − best_zero_shot_val", "IncTar − self"]
+    assert list(primary["contrast"]) == [
+        "merge − english", "merge − english", "merge − best_zero_shot_val", "IncTar − self",
+    ]  # fmt: skip
+    assert list(primary["targets"]) == [11, 11, 12, 12], "the pivot has no such opponent"
     # the first of its tier as the config has it, no control, whatever the alphabet or the labels say
-    assert list(primary["experiment"]) == ["y_uriel", "embedding", "chosen on validation", "chosen on validation"]
+    assert list(primary["experiment"]) == [
+        "y_uriel", "embedding", "chosen on validation", "chosen on validation, IncTar",
+    ]  # fmt: skip
     np.testing.assert_allclose(primary["effect"], [0.06, 0, 0.09, -0.1], atol=0.004)
     assert list(primary["verdict"]) == ["supported", "undecided", "supported", "contradicted"]
     assert (primary["correction"] == "Holm").all() and facts["not_formed"] == []
@@ -67,6 +72,39 @@ def test_choices_are_made_on_validation_and_judged_on_test(tmp_path):
     assert table[table["family"] == PRIMARY]["effect"].iloc[2] == pytest.approx(-0.05, abs=0.004)
 
 
+def test_without_the_pivot_the_opponent_is_chosen_on_the_other_targets(tmp_path):
+    run = Synthetic(tmp_path, EXPERIMENTS, accuracy, pivot=False)
+    primary, _ = primary_contrasts(run.results())
+    assert [contrast.baseline for contrast in primary[:2]] == ["best_zero_shot_elsewhere"] * 2
+    assert all(len(contrast.pairs) == 12 for contrast in primary)
+
+
+def test_a_run_that_tunes_the_single_source_is_judged_by_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.unit.synthetic_runs.BASELINES", (*BASELINES, "scaled_top1"))
+    run = Synthetic(tmp_path, {"nxn": settings()}, lambda key, p, s: {"nxn": 0.7, "scaled_top1": 0.68}.get(key, 0.6))
+    table, _ = compare_run(run.results(), run.paths)
+    (row,) = table[table["family"] == PRIMARY].to_dict("records")
+    assert (row["contrast"], row["effect"]) == ("merge − scaled_top1", pytest.approx(0.02))
+    beside = table[(table["experiment"] == "chosen on validation") & (table["family"] == "exploratory")]
+    assert "best_zero_shot_val" in set(beside["baseline"])
+
+
+def test_beside_a_primary_stand_the_other_opponents_of_the_same_merge(compared, tmp_path, monkeypatch):
+    _, table, _ = compared
+    beside = table[(table["family"] == "exploratory") & (table["scope"] == ACROSS)].set_index("experiment")
+    everywhere = {"english", "best_zero_shot_elsewhere", "top1"}
+    assert set(beside.loc["chosen on validation", "baseline"]) == everywhere
+    assert set(beside.loc["chosen on validation, IncTar", "baseline"]) == everywhere | {"best_zero_shot_val"}
+    assert everywhere <= set(beside.loc["y_uriel", "baseline"])
+    monkeypatch.setattr("tests.unit.synthetic_runs.BASELINES", (*BASELINES, "few_shot"))
+    monkeypatch.setattr("tests.unit.synthetic_runs.OF_SOURCES", (*OF_SOURCES, "shrunk_top1"))
+    found = exploratory_contrasts(Synthetic(tmp_path, EXPERIMENTS, accuracy).results())
+    more = {c.baseline for c in found if c.experiment == "chosen on validation"}
+    assert more == everywhere | {"few_shot", "shrunk_top1"}
+    pairs = next(c for c in found if c.name == "merge − shrunk_top1" and c.experiment == "chosen on validation").pairs
+    assert set(pairs.values()) == {(("nxn", "merge"), ("nxn", "shrunk_top1"))}, "of the merge that was chosen"
+
+
 def test_contrasts_that_a_run_cannot_form_are_named(tmp_path):
     run = Synthetic(tmp_path, {"real": settings(similarity="REAL")}, accuracy, targets=3, seeds=[0])
     found, missing = primary_contrasts(run.results())
@@ -80,7 +118,8 @@ def test_contrasts_that_a_run_cannot_form_are_named(tmp_path):
 def test_the_table_is_complete_and_consistent(compared):
     results, table, _ = compared
     across, single = (table[table["scope"] == scope] for scope in (ACROSS, TARGET))
-    baselines = ["best_source_val", "top1", "ensemble_weighted_soft", "best_zero_shot_val", "self", "average_all"]
+    baselines = ["best_source_val", "top1", "ensemble_weighted_soft", "best_zero_shot_val", "self", "average_all", "english",
+                 "best_zero_shot_elsewhere"]  # fmt: skip
     for name in EXPERIMENTS:
         assert sorted(set(across[across["experiment"] == name]["baseline"]) - set(EXPERIMENTS)) == sorted(baselines)
     pairs = across[across["baseline"].isin(EXPERIMENTS)]

@@ -83,7 +83,7 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_new_baseline_is_evaluated(worst):
     scores = {s: Scores.of(np.eye(2, dtype=np.float32)[[i, 0, 1]], np.array([0, 0, 1])) for i, s in enumerate("ab")}
     data = TargetData(
-        "t", 0, pd.DataFrame({"label": [0, 0, 1]}), {**scores, "t": scores["a"]}, {"a": 1, "b": 0.5, "t": 1}, "x"
+        "t", 0, pd.DataFrame({"label": [0, 0, 1]}), {**scores, "t": scores["a"]}, {"a": 1, "b": 0.5, "t": 1}, {}, "x"
     )
     found = {system.name: system for system in _computed("target", data.others(), {})}
     assert found[worst].tier == "labelled validation" and found[worst].facts["model"] == "b"

@@ -21,7 +21,7 @@ from workflow_scripts.results.run_results import Results, mixed_versions, read_r
 from workflow_scripts.results.selection_diagnostics import selection_diagnostics
 from workflow_scripts.selection.systems import BEST_SINGLE, MERGE
 from workflow_scripts.statistics.comparison import ACROSS
-from workflow_scripts.statistics.contrasts import PRIMARY
+from workflow_scripts.statistics.contrasts import BESIDE, EXPLORATORY, PRIMARY
 
 TEXT = ("target", "experiment")  # columns that are text even where all of them are empty
 LABELS_CHOOSE = "labelled validation"
@@ -103,12 +103,17 @@ class RunData:
         chosen, fair = self.results.chosen_and_fair
         return chosen - fair
 
-    @cached_property
-    def primary_contrast(self) -> pd.Series | None:
-        """The primary comparison of that merge with that single source: its interval, test and verdict."""
+    def primary_contrast(self, tier: str) -> pd.Series | None:
+        """Return the primary comparison of a level of supervision: interval, test, verdict; None if there is none."""
         table = self.statistics
-        rows = table[(table["family"] == PRIMARY) & (table["tier"] == LABELS_CHOOSE)]
+        rows = table[(table["family"] == PRIMARY) & (table["tier"] == tier)]
         return None if rows.empty else rows.iloc[0]
+
+    @cached_property
+    def beside_primary(self) -> pd.DataFrame:
+        """The comparisons of the primary ones' merges with the other single models and with training."""
+        primary, across = self.across_targets(PRIMARY), self.across_targets(EXPLORATORY)
+        return across[across["experiment"].isin(primary["experiment"]) & across["baseline"].isin(BESIDE)]
 
     @cached_property
     def primary_recommendations(self) -> pd.DataFrame:

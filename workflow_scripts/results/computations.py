@@ -11,10 +11,12 @@ import pandas as pd
 from workflow_scripts.evaluation.metrics import expected_calibration_error, macro_f1, probabilities
 from workflow_scripts.evaluation.packs import Scores
 from workflow_scripts.selection.systems import (
+    BEST_ELSEWHERE,
     BEST_SINGLE,
     BEST_SINGLE_ORACLE,
     BEST_SOURCE,
     BEST_SOURCE_ORACLE,
+    ENGLISH,
     ENSEMBLE,
     MEAN_SINGLE,
     MEAN_SOURCE,
@@ -40,6 +42,8 @@ class TargetData:
         Test scores of every locale's model on the target.
     validation : dict of str to float
         Validation accuracy of every locale's model on the target.
+    elsewhere : dict of str to float
+        What every other locale's model is ahead of their mean on the other targets' validation data.
     pivot : str
     """
 
@@ -48,6 +52,7 @@ class TargetData:
     table: pd.DataFrame
     models: Mapping[str, Scores]
     validation: Mapping[str, float]
+    elsewhere: Mapping[str, float]
     pivot: str
 
     @property
@@ -117,10 +122,17 @@ def own_model(models: Members) -> Reached:
     return models.data.single(models.data.target)
 
 
-@computes("english")
+@computes(ENGLISH)
 def pivot(models: Members) -> Reached | None:
     """Return what the pivot's model reaches, if it is among the models."""
     return models.data.single(models.data.pivot) if models.data.pivot in models.locales else None
+
+
+@computes(BEST_ELSEWHERE)
+def best_elsewhere(models: Members) -> Reached | None:
+    """Return what the model reaches that is furthest ahead on the other targets' validation data; ties by name."""
+    ahead = models.data.elsewhere
+    return models.data.single(min(ahead, key=lambda s: (-ahead[s], s))) if ahead else None
 
 
 @computes(TOP1)

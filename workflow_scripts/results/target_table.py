@@ -81,13 +81,41 @@ def target_systems(
     merges = [name for name in settings["baselines"] if name not in failed]
     for seed, files in zip(seeds, of_seeds, strict=True):
         models = {locale: read_pack(rows[locale, seed], target) for locale in locales}
-        validation = read_matrix(files.validation_matrix)[target].to_dict()
-        data = TargetData(target, seed, table, models, validation, settings["pivot"])
+        matrix = read_matrix(files.validation_matrix)
+        ahead = ahead_elsewhere(matrix, target)
+        data = TargetData(target, seed, table, models, matrix[target].to_dict(), ahead, settings["pivot"])
         systems = [_computed("target", data.others(), {})]
         systems += [_of_experiment(data, plan[entry_key(n, target, seed)], files, failed) for n in experiments]
         planned = (plan.get(entry_key(name, target, seed)) for name in (*merges, *trainings))
         systems += [_planned(data, entry, files) for entry in planned if entry is not None]
         yield from ((seed, each) for group in systems for each in group)
+
+
+def ahead_elsewhere(matrix: pd.DataFrame, target: str) -> dict[str, float]:
+    """Return what every other locale's model is ahead of their mean on the other targets' validation data.
+
+    Neither the target's data nor its model enter, and no model is judged on its own locale: the mean over the other
+    targets of its accuracy − that of the models that could be taken there. Empty without two others and a third.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        Validation accuracies, rows = models, columns = evaluation locales.
+    target : str
+
+    Examples
+    --------
+    >>> names = ["a", "b", "c", "t"]
+    >>> accuracies = pd.DataFrame([[1, 0.6, 0.8, 0], [0.5, 1, 0.4, 0], [0.5, 0.4, 1, 0], [0, 0, 0, 1]], names, names)
+    >>> {model: round(ahead, 2) for model, ahead in ahead_elsewhere(accuracies, "t").items()}
+    {'a': 0.15, 'b': -0.1, 'c': -0.05}
+    """
+    others = [locale for locale in matrix.index if locale != target]
+    if len(others) < 3:
+        return {}
+    known = matrix.loc[others, [locale for locale in matrix.columns if locale != target]]
+    zero_shot = known.mask(np.equal.outer(known.index.to_numpy(), known.columns.to_numpy()))
+    return (zero_shot - zero_shot.mean()).mean(axis=1).to_dict()
 
 
 @dataclass(frozen=True)

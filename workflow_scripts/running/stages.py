@@ -8,6 +8,7 @@ from statistics import fmean
 from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.words import percent, plural
 from workflow_scripts.data.look import SPLITS, stage_lines
+from workflow_scripts.selection.systems import BEST_SINGLE, ENGLISH, MERGE, title
 from workflow_scripts.study.study import Study
 
 Wildcards = Mapping[str, str]
@@ -98,14 +99,13 @@ def done_of(files: Sequence[str], seeds: int) -> str:
 
 
 def evaluation(files: Sequence[str]) -> str:
-    """Return the mean accuracies of merges and of the best single source on the targets that are there, over seeds."""
+    """Return the mean accuracies, over targets and seeds, of all merges and of the single models beside them."""
     rows = [row for file in files if Path(file).exists() for row in _rows(file) if row["seed"] == "mean"]
-    means = {
-        name: _mean([float(row["accuracy"]) for row in rows if row["system"] == name])
-        for name in ("merge", "best_zero_shot_val")
-    }
-    single = f"best single source chosen on validation data {means['best_zero_shot_val']}"
-    return f"mean of all merges {means['merge']}, {single}"
+    reached: dict[str, list[float]] = {}
+    for row in rows:
+        reached.setdefault(row["system"], []).append(float(row["accuracy"]))
+    singles = [f"{title(name)} {_mean(reached[name])}" for name in (BEST_SINGLE, ENGLISH) if name in reached]
+    return ", ".join([f"mean of all merges {_mean(reached.get(MERGE, []))}", *singles])
 
 
 def _rows(file: str) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ Compared = Literal["", "over targets", "on each target"]
 MERGE = "merge"
 SELF = "self"
 BEST_SINGLE, BEST_SINGLE_ORACLE, MEAN_SINGLE = "best_zero_shot_val", "best_zero_shot", "mean_zero_shot"
+ENGLISH, BEST_ELSEWHERE = "english", "best_zero_shot_elsewhere"
 BEST_SOURCE, BEST_SOURCE_ORACLE, MEAN_SOURCE, TOP1 = "best_source_val", "best_source", "source_mean", "top1"
 ENSEMBLE = "ensemble_weighted_soft"
 AVERAGE_ALL, SEED_SOUP, SHRUNK_TOP1 = "average_all", "seed_soup", "shrunk_top1"
@@ -113,7 +114,10 @@ SYSTEMS = (
         compared="on each target",
     ),
     SystemRow(TOP1, "the merge's first source", OF_SELECTION, "experiment", offered=True),
-    SystemRow("english", "the pivot's model", "none", "target", compared="", offered=True),
+    SystemRow(ENGLISH, "the pivot's model", "none", "target", offered=True),
+    SystemRow(
+        BEST_ELSEWHERE, "best other model, chosen on the other targets' validation data", "none", "target",
+    ),
     SystemRow(AVERAGE_ALL, "uniform average of all other models", "none", "target", "merge", asked=AVERAGE_ALL),
     SystemRow(
         FEW_SHOT, "best other model, fine-tuned on the target's validation data", "labelled validation", "target",

@@ -7,22 +7,36 @@ from typing import Any
 
 from workflow_scripts.results.run_results import Results, differing
 from workflow_scripts.selection.systems import (
+    BEST_ELSEWHERE,
     BEST_SINGLE,
+    ENGLISH,
     FEW_SHOT,
     MEAN_SINGLE,
     MERGE,
     SEED_SOUP,
     SELF,
+    SHRUNK_TOP1,
     TIERS,
     TOP1,
     compared,
+    is_system,
     sized_name,
     system,
 )
 from workflow_scripts.statistics.differences import Pair
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
-CHOSEN = "chosen on validation"
+CHOSEN, CHOSEN_INC = "chosen on validation", "chosen on validation, IncTar"
+CHOSEN_ANY = "chosen on validation, any supervision"
+WITHOUT_LABELS = (ENGLISH, BEST_ELSEWHERE)  # single models that no label of the target chose, the fairest first
+SCALED_TOP1 = "scaled_top1"
+BESIDE = (
+    *WITHOUT_LABELS,
+    TOP1,
+    SHRUNK_TOP1,
+    FEW_SHOT,
+    BEST_SINGLE,
+)  # what else a primary comparison's merge is shown against
 QUESTIONS = {  # what two experiments may differ in → the settings that belong to it
     "method": ("method", "method_parameters"),
     "similarity": ("similarity_type",),
@@ -64,41 +78,66 @@ class Contrast:
 def primary_contrasts(results: Results) -> tuple[list[Contrast], list[dict[str, str]]]:
     """Return the primary family, and which of its contrasts the run cannot form, and why.
 
-    - none, unlabelled: merge − `top1` of the first experiment in the config that selects at this tier, controls left
-      out: no label may choose, and the order of the config was written before any result was seen.
+    - none, unlabelled: merge − `english`, the pivot's model (the pivot itself has no such opponent and is left out); in
+      a run without the pivot the model that is best on the other targets' validation data. The merge is that of the
+      first experiment in the config that selects at this tier, controls left out: no label may choose, and the order of
+      the config was written before any result was seen.
     - labelled validation: the merge of this tier or below that is best on the target's validation data −
-      `best_zero_shot_val`.
+      `scaled_top1`, its equal in tuning; in a run without that, − `best_zero_shot_val`.
     - labelled training: the merge with the target's own model (IncTar) that is best on validation data − `self`.
     """
     contrasts: list[Contrast] = []
     missing: list[dict[str, str]] = []
     for tier in TIERS[:2]:
         names = [n for n in results.settings["order"] if n in results.experiments and _selects_at(results, n, tier)]
+        formed = [against_baseline(results, name, b, PRIMARY) for name in names[:1] for b in WITHOUT_LABELS]
+        formed = [contrast for contrast in formed if contrast.pairs]
+        if formed:
+            contrasts.append(formed[0])
+            continue
+        reason = f"no experiment with two or more sources selects and merges with supervision {tier!r}"
         if names:
-            contrasts.append(against_baseline(results, names[0], TOP1, PRIMARY))
-        else:
-            reason = f"no experiment with two or more sources selects and merges with supervision {tier!r}"
-            missing.append({"tier": tier, "contrast": f"merge − {TOP1}", "reason": reason})
-    chosen = results.chosen_with("labelled validation")
-    with_target = results.chosen_among([name for name, e in results.experiments.items() if e["include_target"]])
-    for tier, choice, baseline, reason in (
-        ("labelled validation", chosen, BEST_SINGLE, "every experiment needs labelled training data"),
-        ("labelled training", with_target, SELF, "no experiment includes the target (include_target: true)"),
+            reason = "the pivot has no model in this run, and there are too few other targets to choose a model by"
+        missing.append({"tier": tier, "contrast": f"merge − {ENGLISH}", "reason": reason})
+    chosen, with_target = _chosen(results)
+    for tier, choice, baseline, name, reason in (
+        ("labelled validation", chosen, tuned_single(results), CHOSEN, "every experiment needs labelled training data"),
+        (
+            "labelled training",
+            with_target,
+            SELF,
+            CHOSEN_INC,
+            "no experiment includes the target (include_target: true)",
+        ),
     ):
-        if choice:
-            contrasts.append(against_chosen(choice, baseline, tier, PRIMARY))
+        contrast = against_chosen(results, choice, baseline, tier, PRIMARY, name)
+        if contrast.pairs:
+            contrasts.append(contrast)
         else:
-            contrast = against_chosen({}, baseline, tier, PRIMARY).name
-            missing.append({"tier": tier, "contrast": contrast, "reason": reason})
+            missing.append({"tier": tier, "contrast": contrast.name, "reason": reason})
     return contrasts, missing
+
+
+def tuned_single(results: Results) -> str:
+    """Return the fair single model of a merge that validation labels chose: `scaled_top1` where the run has it."""
+    scaled = results.of_experiment("", SCALED_TOP1)
+    return SCALED_TOP1 if set(scaled.index) == set(results.targets) else BEST_SINGLE
+
+
+def _chosen(results: Results) -> tuple[dict[str, str], dict[str, str]]:
+    """Return, per target, the experiments that validation data choose: without its labelled training data, IncTar."""
+    include = [name for name, e in results.experiments.items() if e["include_target"]]
+    return results.chosen_with("labelled validation"), results.chosen_among(include)
 
 
 def exploratory_contrasts(results: Results) -> list[Contrast]:
     """Return every merge against the baselines of its target and sources, what was chosen, and pairs of merges."""
-    overall, chosen = (results.chosen_with(f"labelled {data}") for data in ("training", "validation"))
-    contrasts = [against_chosen(overall, BEST_SINGLE, "labelled training", EXPLORATORY)]
-    if chosen and results.baseline(FEW_SHOT)["accuracy"].notna().all():
-        contrasts.append(against_chosen(chosen, FEW_SHOT, "labelled validation", EXPLORATORY))
+    overall, (chosen, with_target) = results.chosen_with("labelled training"), _chosen(results)
+    contrasts = [against_chosen(results, overall, BEST_SINGLE, "labelled training", EXPLORATORY, CHOSEN_ANY)]
+    for choice, tier, name in ((chosen, "labelled validation", CHOSEN), (with_target, "labelled training", CHOSEN_INC)):
+        opponents = [b for b in BESIDE if (name, b) != (CHOSEN, tuned_single(results))]
+        beside = [against_chosen(results, choice, b, tier, EXPLORATORY, name) for b in opponents]
+        contrasts += [contrast for contrast in beside if contrast.pairs]
     for name, settings in results.experiments.items():
         k, seeds = settings["num_languages"], len(results.settings["seeds"])
         soup = sized_name(SEED_SOUP, seeds if k == "all" else min(k, seeds))
@@ -163,11 +202,30 @@ def against_baseline(results: Results, experiment: str, baseline: str, family: s
     return Contrast(family, tier, f"merge − {baseline}", experiment, MERGE, baseline, pairs, each)
 
 
-def against_chosen(chosen: Mapping[str, str], baseline: str, tier: str, family: str) -> Contrast:
-    """Return the merge that was chosen for each target against a baseline of the target."""
-    pairs: dict[str, Pair] = {t: ((name, MERGE), ("", baseline)) for t, name in chosen.items()}
-    merge = "IncTar" if baseline == SELF else "merge"
-    return Contrast(family, tier, f"{merge} − {baseline}", CHOSEN, MERGE, baseline, pairs)
+def against_chosen(
+    results: Results, chosen: Mapping[str, str], baseline: str, tier: str, family: str, name: str
+) -> Contrast:
+    """Return the merge that was chosen for each target against a baseline, over the targets that have it.
+
+    Parameters
+    ----------
+    results : Results
+    chosen : mapping
+        Target → experiment.
+    baseline : str
+        Of the target, or of the chosen merge's sources.
+    tier, family, name : str
+        The contrast's supervision and family, and what stands for its experiment.
+    """
+    of_merge = is_system(baseline) and system(baseline).scope == "experiment"
+    places = {target: experiment if of_merge else "" for target, experiment in chosen.items()}
+    pairs: dict[str, Pair] = {
+        target: ((chosen[target], MERGE), (place, baseline))
+        for target, place in places.items()
+        if target in results.of_experiment(place, baseline).index
+    }
+    merge = "IncTar" if name == CHOSEN_INC else "merge"
+    return Contrast(family, tier, f"{merge} − {baseline}", name, MERGE, baseline, pairs)
 
 
 def _selects_at(results: Results, experiment: str, tier: str) -> bool:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from workflow_scripts.core.words import is_unknown, number, p_value, plural, points, points_interval, unsigned_points
 from workflow_scripts.report.blocks import Block, Cell, Column, Folded, Items, Prose, Table, number_cell, table
-from workflow_scripts.report.marks import Link, Text, Verdict, marked
+from workflow_scripts.report.marks import Link, Text, Verdict, marked, with_code
 from workflow_scripts.report.run_data import RunData
-from workflow_scripts.selection.systems import ORACLE
-from workflow_scripts.statistics.contrasts import EXPLORATORY, PRIMARY
+from workflow_scripts.selection.systems import BEST_SINGLE, ENGLISH, ORACLE
+from workflow_scripts.statistics.contrasts import CHOSEN, EXPLORATORY, PRIMARY
 from workflow_scripts.statistics.verdicts import LEVEL
 
 
@@ -24,11 +24,17 @@ def _planned(data: RunData) -> list[Block]:
     if len(primary):
         title = "Primary comparisons: one per level of supervision, corrected together (Holm)"
         blocks.append(_tests(data, primary, title))
+    if len(beside := data.beside_primary):
+        title = "The same merges against other single models, and against training (exploratory)"
+        blocks.append(_tests(data, beside, title))
     missing = [
         f"Not formed: {contrast['contrast']} ({contrast['tier']}), because {contrast['reason']}."
         for contrast in data.comparison_facts["not_formed"]
     ]
-    return [*blocks, Items(missing)] if missing else blocks
+    if ENGLISH in {*primary["baseline"], *data.beside_primary["baseline"]}:
+        pivot = data.results.settings["pivot"]
+        missing.append(f"{pivot} is left out of the comparisons with `{ENGLISH}`: it is that model’s own language.")
+    return [*blocks, Items(list(map(with_code, missing)))] if missing else blocks
 
 
 def _explanation(data: RunData) -> Prose:
@@ -108,8 +114,8 @@ def _better_worse(row: pd.Series) -> str:
 
 
 def _counts(data: RunData) -> Text:
-    """Return what counts of better targets are worth; the first is that of the primary comparison."""
-    tested, best = data.primary_contrast, data.comparison_facts["best_on_test"]
+    """Return what counts of better targets are worth; the first is that of the merge that validation data choose."""
+    tested, best = data.effect(BEST_SINGLE, CHOSEN), data.comparison_facts["best_on_test"]
     said: list[Text] = ["Counts mislead where several merges compete."]
     if tested is not None:
         said.append(

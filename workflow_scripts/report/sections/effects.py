@@ -38,7 +38,7 @@ def section(data: RunData) -> Section:
     blocks: list[Block] = [_forest(data), Prose(_by_sign(data))]
     if not data.statistics.empty:
         blocks += comparisons(data)
-    return Section("effects", "Did merging pay?", blocks)
+    return Section("effects", "Did merging pay against the best single source?", blocks)
 
 
 def _by_sign(data: RunData) -> Text:

@@ -29,8 +29,16 @@ from workflow_scripts.report.blocks import (
     table,
 )
 from workflow_scripts.report.marks import Link, Text, Verdict, marked
-from workflow_scripts.report.run_data import RunData
-from workflow_scripts.selection.systems import BEST_SINGLE, FEW_SHOT, MEAN_SINGLE, SELF, baselines, title
+from workflow_scripts.report.run_data import LABELS_CHOOSE, RunData
+from workflow_scripts.selection.systems import (
+    BEST_SINGLE,
+    ENGLISH,
+    FEW_SHOT,
+    MEAN_SINGLE,
+    SELF,
+    baselines,
+    title,
+)
 from workflow_scripts.statistics.contrasts import CHOSEN
 
 MOST_NAMED = 12  # targets in a line
@@ -41,6 +49,7 @@ ADVICE = {
     "single source": "take a single source for {}",
     "fine-tune needed": "fine-tune for {}",
 }
+UNLABELLED = {"none": "Without any data of the target", "unlabelled": "With unlabelled text of the target"}
 VERDICTS = {
     "supported": "after correction for several comparisons the difference is supported",
     "contradicted": "after correction for several comparisons merging is worse",
@@ -161,7 +170,32 @@ def what_was_run(data: RunData) -> str:
 
 def answer(data: RunData) -> list[Text]:
     """Return the answer in sentences."""
-    return [_levels(data), _difference(data), _advice(data), *_training_instead(data)]
+    return [_levels(data), *_without_labels(data), _difference(data), _advice(data), *_training_instead(data)]
+
+
+def _without_labels(data: RunData) -> list[Text]:
+    """Return what merging is worth where no label of the target may choose, against whom, per level of supervision."""
+    said = []
+    for tier, known in UNLABELLED.items():
+        tested = data.primary_contrast(tier)
+        if tested is not None:
+            text = marked(
+                "{}, the merge {} is **{} points** against {}, better for {}, worse for {}; {}.",
+                known,
+                data.results.titles[tested["experiment"]],
+                points_interval(tested["effect"], tested["low"], tested["high"]),
+                opponent(data, tested["baseline"]),
+                number(tested["improved"]),
+                number(tested["hurt"]),
+                VERDICTS[tested["verdict"]],
+            )
+            said.append(text)
+    return said
+
+
+def opponent(data: RunData, name: str) -> str:
+    """Return the title of a system that merges are compared with; the pivot is named."""
+    return f"{title(name)} ({data.results.settings['pivot']})" if name == ENGLISH else title(name)
 
 
 def _levels(data: RunData) -> Text:
@@ -174,22 +208,30 @@ def _levels(data: RunData) -> Text:
 
 
 def _difference(data: RunData) -> Text:
-    difference, tested = data.differences, data.primary_contrast
-    if tested is None:
-        sure = "This run cannot test the difference."
-    else:
-        interval = points_interval(tested["effect"], tested["low"], tested["high"])
-        sure = f"95 % interval over targets: {interval}; {VERDICTS[tested['verdict']]}."
+    difference, tested = data.differences, data.effect(BEST_SINGLE, CHOSEN)
     return marked(
         "The merge chosen on validation data reaches **{}**, **{} points** against that best single model; it is "
-        "better for {} of {}, worse for {}. {}",
+        "better for {} of {}, worse for {}. {}{}",
         percent(data.results.chosen_and_fair[0].mean()),
         points(difference.mean()),
         number((difference > 0).sum()),
         plural(len(difference), "target"),
         number((difference < 0).sum()),
-        sure,
+        "This run cannot test the difference." if tested is None else f"95 % interval over targets: {_sure(tested)}.",
+        _tuned(data),
     )
+
+
+def _tuned(data: RunData) -> str:
+    """Return how the merge stands against a single model that was tuned on the same labels, if the run has one."""
+    tested = data.primary_contrast(LABELS_CHOOSE)
+    if tested is None or tested["baseline"] == BEST_SINGLE:
+        return ""
+    return f" Against {opponent(data, tested['baseline'])}: {_sure(tested)}."
+
+
+def _sure(tested: pd.Series) -> str:
+    return f"{points_interval(tested['effect'], tested['low'], tested['high'])}; {VERDICTS[tested['verdict']]}"
 
 
 def _advice(data: RunData) -> Text:
@@ -220,7 +262,7 @@ def _training_instead(data: RunData) -> list[Text]:
         return []
     text = marked(
         "If those validation labels may be trained on instead, the best single source fine-tuned on them reaches "
-        "**{}**; merge − fine-tuning on the validation data: {} points, better for {}, worse for {}.",
+        "**{}**; the chosen merge − that: {} points, better for {}, worse for {}.",
         percent(data.results.baseline(FEW_SHOT)["accuracy"].mean()),
         points_interval(tested["effect"], tested["low"], tested["high"]),
         number(tested["improved"]),

@@ -90,7 +90,7 @@ def _plot(data: RunData, means: pd.DataFrame, sizes: list[int]) -> Plot:
         "by-size", "Mean accuracy by number of sources",
         "Means over targets, colours are methods. Dotted: the best single source chosen on validation data "
         f"({single:.1f} %); own models average {percent(own)}. Differences with their intervals are in the section "
-        "“Did merging pay?”.",
+        "“Did merging pay against the best single source?”.",
         f"Lines of mean accuracy for {listed([str(k) for k in sizes])} sources. The highest mean, "
         f"{percent(best['accuracy'])}, is that of {best['series']} with {plural(int(best['k']), 'source')}.",
         figure,
