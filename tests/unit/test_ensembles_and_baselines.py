@@ -13,6 +13,7 @@ from workflow_scripts.results import computations
 from workflow_scripts.results.computations import Members, TargetData, break_ties
 from workflow_scripts.selection.baselines import baseline_entries, baseline_names
 from workflow_scripts.selection.plan import build_plan
+from workflow_scripts.selection.systems import is_system
 from workflow_scripts.study.slices import merge_slice
 
 WEIGHTS = [0.5, 0.3, 0.2]
@@ -89,9 +90,9 @@ def test_the_logits_ensemble_is_the_softmax_of_the_mean(logits):
 
 def test_a_seed_soup_has_as_many_models_as_the_merge_or_as_there_are_seeds():
     both = ["average_all", "seed_soup"]
-    assert baseline_names(both, [0], [3]) == ["average_all"]
-    assert baseline_names(both, [0, 1, 2], [2, 3, 5, 7]) == ["average_all", "seed_soup_k2", "seed_soup_k3"]
-    assert baseline_names(["seed_soup"], [0, 1], [1]) == []
+    assert baseline_names(both, [0], [3], []) == ["average_all"]
+    assert baseline_names(both, [0, 1, 2], [2, 3, 5, 7], []) == ["average_all", "seed_soup_k2", "seed_soup_k3"]
+    assert baseline_names(["seed_soup"], [0, 1], [1], []) == []
 
 
 def test_soups_are_of_the_source_best_on_validation_over_all_seeds():
@@ -99,7 +100,7 @@ def test_soups_are_of_the_source_best_on_validation_over_all_seeds():
         0: {"a": {"t": 0.9}, "b": {"t": 0.5}, "t": {"t": 1.0}},
         5: {"a": {"t": 0.2}, "b": {"t": 0.7}, "t": {"t": 1.0}},
     }
-    soup, *rest = baseline_entries(["seed_soup_k2", "average_all"], ["t"], [0, 5], ["a", "b", "t"], validation)
+    soup, *rest = baseline_entries(["seed_soup_k2", "average_all"], ["t"], [0, 5], ["a", "b", "t"], validation, [])
     assert soup["seed"] == 0 and soup["tier"] == "labelled validation"
     assert merge_slice(soup) == {
         "method": "average", "parameters": {}, "sources": ["b-seed0", "b-seed5"], "models": [["b", 0], ["b", 5]],
@@ -109,6 +110,16 @@ def test_soups_are_of_the_source_best_on_validation_over_all_seeds():
         (0, [("a", 0), ("b", 0)], "none"),
         (5, [("a", 5), ("b", 5)], "none"),
     ]
+
+
+def test_scaled_sources_are_merges_of_each_seeds_best_source_but_for_the_source_as_it_is():
+    names = baseline_names(["scaled_top1"], [0, 5], [3], [0.5, 1.0, 2.0])
+    assert names == ["scaled_top1_x0.5", "scaled_top1_x2"]
+    validation = {0: {"a": {"t": 0.9}, "b": {"t": 0.5}}, 5: {"a": {"t": 0.2}, "b": {"t": 0.7}}}
+    entries = list(baseline_entries(names[:1], ["t"], [0, 5], ["a", "b", "t"], validation, [0.5, 1.0, 2.0]))
+    assert [(e["seed"], [s["locale"] for s in e["sources"]]) for e in entries] == [(0, ["a"]), (5, ["b"])]
+    assert merge_slice(entries[0])["parameters"] == {"scaling": 0.5}
+    assert {e["tier"] for e in entries} == {"labelled validation"} and is_system(names[0])
 
 
 def test_a_shrunk_source_is_planned_where_it_is_wanted():

@@ -183,6 +183,7 @@ def plan_for(measure, folder):
         "greedy": [],
         "baselines": [],
         "baseline_names": [],
+        "scaling_grid": [],
         "targets": ["en-US"],
         "locales": list(ACCURACY),
         "tiers": {"X": "none"},

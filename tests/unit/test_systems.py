@@ -15,7 +15,7 @@ from workflow_scripts.evaluation.packs import Scores, write_pack
 from workflow_scripts.findings.predictor.options import target_options
 from workflow_scripts.results import database, tables
 from workflow_scripts.results.computations import COMPUTATIONS, Members, TargetData, computes
-from workflow_scripts.results.target_table import _computed, target_systems
+from workflow_scripts.results.target_table import SeedFiles, _computed, _scaled, target_systems
 from workflow_scripts.selection import systems
 from workflow_scripts.selection.systems import SYSTEMS, TIERS, SystemRow
 from workflow_scripts.statistics.contrasts import exploratory_contrasts
@@ -148,6 +148,7 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
         "pivot": "x",
         "experiments": ["e"],
         "baselines": ["average_all", "seed_soup_k2"],
+        "scaling_grid": [],
     }
     table = pd.DataFrame({"label": labels})
     found = [system for _, system in target_systems(inputs, told, plan, table)]
@@ -170,3 +171,30 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
     assert [(s.experiment, s.name) for s in left] == [(s.experiment, s.name) for s in found if s.name not in gone]
     with pytest.raises(XlmergeError, match=r"no experiment has a merge for t with every seed: .*broken.* failed"):
         next(target_systems(inputs, told | {"experiments": ["broken"]}, plan, table))
+
+
+@pytest.mark.parametrize(
+    ("validation", "grid", "picked"),
+    [
+        ({0.5: 0.2, 2.0: 0.6}, [0.5, 1.0, 2.0], 2.0),  # the source as it is has 0.4
+        ({0.5: 0.4, 2.0: 0.2}, [0.5, 1.0, 2.0], 1.0),  # a tie goes to the source as it is
+        ({0.5: 0.2, 1.5: 0.2}, [0.5, 1.5], 0.5),  # and then to the shorter one
+        ({}, [1.0], 1.0),
+    ],
+)
+def test_the_best_source_is_scaled_as_its_validation_data_say(tmp_path, validation, grid, picked):
+    labels = np.array([0, 0, 0, 0, 0])
+    stored = {
+        f"{split}{x}": Scores.of(np.eye(2, dtype=np.float32)[(np.arange(5) >= round(share * 5)).astype(int)], labels)
+        for split, shares in {"validation": validation, "test": {0.5: 0.8, 1.0: 1.0, 1.5: 0.6, 2.0: 0.0}}.items()
+        for x, share in shares.items()
+    }
+    for split in ("validation", "test"):
+        write_pack(tmp_path / split, {systems.scaled_name(x): stored[f"{split}{x}"] for x in validation})
+    models = {"a": stored["test1.0"], "b": stored["test0.5"], "t": stored["test0.5"]}
+    data = TargetData("t", 0, pd.DataFrame({"label": labels}), models, {"a": 0.4, "b": 0.3, "t": 0.9}, {}, "x")
+    files = SeedFiles(str(tmp_path / "test"), str(tmp_path / "validation"), "", "", "")
+    (found,) = _scaled(data, grid, files)
+    assert (found.name, found.tier, found.facts["model"]) == ("scaled_top1", "labelled validation", f"a × {picked:g}")
+    assert found.correct.mean() == pytest.approx({0.5: 0.8, 1.0: 1.0, 2.0: 0.0}[picked])
+    assert list(_scaled(data, [], files)) == []

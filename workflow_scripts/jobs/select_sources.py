@@ -14,7 +14,9 @@ from workflow_scripts.selection.trainings import few_shot_entries
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write the plan."""
-    names, targets, seeds, locales = (settings[k] for k in ("baseline_names", "targets", "seeds", "locales"))
+    names, targets, seeds, locales, grid = (
+        settings[k] for k in ("baseline_names", "targets", "seeds", "locales", "scaling_grid")
+    )
     similarities = by_wildcards(inputs["similarities"], sorted(settings["tiers"]), seeds)
     matrices = {key: read_matrix(path).to_dict("index") for key, path in similarities.items()}
     study = {k: settings[k] for k in ("tiers", "groups", "pivot", "cosines", "baselines")}
@@ -22,7 +24,7 @@ def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, An
     plan = build_plan(settings["experiments"], seeds, matrices, study)
     judged = by_wildcards(inputs["validation"], seeds) if inputs["validation"] else {}  # where a baseline asks for it
     validation = {seed: read_matrix(path).to_dict("index") for seed, path in judged.items()}
-    entries = list(baseline_entries(names, targets, seeds, locales, validation))
+    entries = list(baseline_entries(names, targets, seeds, locales, validation, grid))
     if FEW_SHOT in settings["baselines"]:
         entries += few_shot_entries(plan, targets, seeds, locales, validation, settings["few_shot_sizes"])
     for entry in entries:

@@ -12,7 +12,7 @@ from workflow_scripts.planning.estimates import COPIES, Price
 from workflow_scripts.planning.jobs import Job
 from workflow_scripts.planning.rates import read_rates
 from workflow_scripts.planning.sizes import Data, Encoder
-from workflow_scripts.selection.systems import AVERAGE_ALL, FEW_SHOT, SHRUNK_TOP1
+from workflow_scripts.selection.systems import AVERAGE_ALL, FEW_SHOT, SHRUNK_TOP1, system
 from workflow_scripts.selection.trainings import ALL
 from workflow_scripts.study.study import Study
 
@@ -165,7 +165,7 @@ class Model:
             shrunk = [2 * self.merge("average", 1) + scoring] if SHRUNK_TOP1 in run.baselines else []
             yield from [seconds, *shrunk] * len(spec.targets)
         for name in self.study.merged_baselines:
-            sources = others if name == AVERAGE_ALL else len(run.seeds)
+            sources = others if name == AVERAGE_ALL else 1 if system(name).scaled else len(run.seeds)
             yield from [self.merge("average", sources) + scoring] * len(run.locales)
 
     def _trained_baselines(self) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,14 @@ from workflow_scripts.selection.systems import (
 )
 
 TINY = 1e-12  # a probability of 0 would have an infinite loss
+DIGITS = 12  # of a score: a file of text may have changed the last
+Name = TypeVar("Name")
 Reached = tuple[np.ndarray, dict[str, Any]]  # correctness per item (n,), and further columns
+
+
+def first_best(scores: Mapping[Name, float], order: Sequence[Name]) -> Name:
+    """Return what scores best; of equals, up to rounding, the first in `order`."""
+    return max(order, key=lambda name: round(scores[name], DIGITS))
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,10 @@ class TargetData:
     def sources(self, entry: Mapping[str, Any]) -> "Members":
         """Return the models of a plan entry's sources."""
         return Members(self, [s["locale"] for s in entry["sources"]], [s["weight"] for s in entry["sources"]])
+
+    def best_on_validation(self, locales: Sequence[str]) -> str:
+        """Return the locale whose model is best on the target's validation data; ties break by name."""
+        return min(locales, key=lambda s: (-self.validation[s], s))
 
     def single(self, locale: str) -> Reached:
         """Return what one locale's model reaches."""
@@ -150,7 +161,7 @@ def best_on_test(models: Members) -> Reached:
 @computes(BEST_SINGLE, BEST_SOURCE)
 def best_on_validation(models: Members) -> Reached:
     """Return what the model reaches that is best on the target's validation data; ties break by name."""
-    return models.data.single(min(models.locales, key=lambda s: (-models.data.validation[s], s)))
+    return models.data.single(models.data.best_on_validation(models.locales))
 
 
 @computes(MEAN_SINGLE, MEAN_SOURCE)

@@ -13,9 +13,18 @@ from workflow_scripts.core.inputs import by_wildcards
 from workflow_scripts.core.intervals import clustered_accuracy
 from workflow_scripts.core.matrices import read_matrix
 from workflow_scripts.evaluation.packs import read_pack
-from workflow_scripts.results.computations import COMPUTATIONS, Members, Reached, TargetData, of_scores
+from workflow_scripts.results.computations import COMPUTATIONS, Members, Reached, TargetData, first_best, of_scores
 from workflow_scripts.selection.plan import entry_key
-from workflow_scripts.selection.systems import MERGE, Made, Scope, baselines, name_beside
+from workflow_scripts.selection.systems import (
+    MERGE,
+    SCALED_TOP1,
+    Made,
+    Scope,
+    baselines,
+    name_beside,
+    scaled_name,
+    system,
+)
 from workflow_scripts.selection.trainings import trainings_of
 
 Row = dict[str, Any]
@@ -60,7 +69,8 @@ def target_systems(
         that fails with one seed is left out; ``trained`` and ``trained_facts`` likewise, if there are trained
         baselines.
     settings : mapping
-        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments`` and ``baselines`` (names of merges).
+        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments``, ``baselines`` (names of merges) and
+        ``scaling_grid`` (of `scaled_top1`; empty without it).
     plan : mapping
         The plan's entries.
     table : DataFrame
@@ -78,13 +88,14 @@ def target_systems(
         raise XlmergeError(
             f"no experiment has a merge for {target} with every seed: {', '.join(sorted(failed))} failed"
         )
-    merges = [name for name in settings["baselines"] if name not in failed]
+    merges = [name for name in settings["baselines"] if name not in failed and not system(name).scaled]
+    grid = [scaling for scaling in settings["scaling_grid"] if scaled_name(scaling) not in failed]
     for seed, files in zip(seeds, of_seeds, strict=True):
         models = {locale: read_pack(rows[locale, seed], target) for locale in locales}
         matrix = read_matrix(files.validation_matrix)
         ahead = ahead_elsewhere(matrix, target)
         data = TargetData(target, seed, table, models, matrix[target].to_dict(), ahead, settings["pivot"])
-        systems = [_computed("target", data.others(), {})]
+        systems = [_computed("target", data.others(), {}), _scaled(data, grid, files)]
         systems += [_of_experiment(data, plan[entry_key(n, target, seed)], files, failed) for n in experiments]
         planned = (plan.get(entry_key(name, target, seed)) for name in (*merges, *trainings))
         systems += [_planned(data, entry, files) for entry in planned if entry is not None]
@@ -156,6 +167,17 @@ def _computed(scope: Scope, models: Members, entry: Mapping[str, Any]) -> Iterat
             yield System(row.name, row.tier_beside(entry), entry.get("experiment", ""), *reached)
 
 
+def _scaled(data: TargetData, grid: Sequence[float], files: SeedFiles) -> Iterator[System]:
+    """Yield the best other model with the λ that is best on the target's validation data; λ = 1 is no merge."""
+    best = data.best_on_validation(data.others().locales)
+    reached = {x: files.reached("merge", scaled_name(x), data.labels) for x in grid if x != 1}
+    reached |= {x: data.single(best) for x in grid if x == 1}
+    if reached:
+        scores = {x: facts["accuracy_validation"] for x, (_, facts) in reached.items()}
+        correct, facts = reached[x := first_best(scores, sorted(scores, key=lambda x: (abs(x - 1), x)))]
+        yield System(SCALED_TOP1, system(SCALED_TOP1).tier, "", correct, {**facts, "model": f"{best} × {x:g}"})
+
+
 def _planned(data: TargetData, entry: Mapping[str, Any], files: SeedFiles) -> Iterator[System]:
     """Yield the baselines of the target that an entry of the plan is: a merge, or trainings, those that were formed."""
     if not entry.get("trained"):
@@ -172,9 +194,9 @@ def _planned(data: TargetData, entry: Mapping[str, Any], files: SeedFiles) -> It
 def table_rows(target: str, systems: Iterable[tuple[int, System]], clusters: np.ndarray) -> Iterator[Row]:
     """Yield the table rows of a target's systems (with their seeds), then those of their means over seeds."""
     of_seeds: dict[tuple[str, str], list[System]] = {}
-    for seed, system in systems:
-        of_seeds.setdefault((system.experiment, system.name), []).append(system)
-        yield table_row(target, seed, system, clusters)
+    for seed, each in systems:
+        of_seeds.setdefault((each.experiment, each.name), []).append(each)
+        yield table_row(target, seed, each, clusters)
     for group in of_seeds.values():
         yield table_row(target, "mean", mean_over_seeds(group), clusters)
 

@@ -23,7 +23,7 @@ BEST_SINGLE, BEST_SINGLE_ORACLE, MEAN_SINGLE = "best_zero_shot_val", "best_zero_
 ENGLISH, BEST_ELSEWHERE = "english", "best_zero_shot_elsewhere"
 BEST_SOURCE, BEST_SOURCE_ORACLE, MEAN_SOURCE, TOP1 = "best_source_val", "best_source", "source_mean", "top1"
 ENSEMBLE = "ensemble_weighted_soft"
-AVERAGE_ALL, SEED_SOUP, SHRUNK_TOP1 = "average_all", "seed_soup", "shrunk_top1"
+AVERAGE_ALL, SEED_SOUP, SHRUNK_TOP1, SCALED_TOP1 = "average_all", "seed_soup", "shrunk_top1", "scaled_top1"
 FEW_SHOT, FEW_SHOT_BASE, FEW_SHOT_MERGE = "few_shot", "few_shot_base", "few_shot_merge"
 JOINT, JOINT_ONE, JOINT_ALL = "joint", "joint_one", "joint_all"
 
@@ -58,6 +58,8 @@ class SystemRow:
         Is it a family, one system per number of models (see `sized_name`)?
     curve : bool
         Is it also trained on fewer labelled sentences, one system per number of them (see `name_at`)?
+    scaled : bool
+        Is it one of several merges, one per λ (see `scaled_name`), picked by the target's validation data?
     """
 
     name: str
@@ -72,6 +74,7 @@ class SystemRow:
     variant_of: str = ""
     sized: bool = False
     curve: bool = False
+    scaled: bool = False
 
     @property
     def oracle(self) -> bool:
@@ -84,10 +87,9 @@ class SystemRow:
         return f"{self.name}_oracle" if self.oracle else self.name
 
     def names(self, name: str) -> bool:
-        """Tell whether a name is its own, or that of one of its family or curve."""
-        if self.name == name:
-            return True
-        return (self.sized and name.startswith(f"{self.name}_k")) or (self.curve and name.startswith(f"{self.name}_n"))
+        """Tell whether a name is its own, or that of one of its family, curve or merges."""
+        members = {"k": self.sized, "n": self.curve, "x": self.scaled}
+        return self.name == name or any(name.startswith(f"{self.name}_{m}") for m, has in members.items() if has)
 
     def tier_beside(self, entry: Mapping[str, Any]) -> str:
         """Return the supervision that it needs beside the merge of a plan entry."""
@@ -102,6 +104,10 @@ SYSTEMS = (
     SystemRow(
         BEST_SINGLE, "best other model, chosen on validation data", "labelled validation", "target",
         compared="on each target", offered=True,
+    ),
+    SystemRow(
+        SCALED_TOP1, "best other model, chosen and its task vector scaled by validation data", "labelled validation",
+        "target", "merge", asked=SCALED_TOP1, scaled=True,
     ),
     SystemRow(MEAN_SINGLE, "mean of all other models", "none", "target", compared="", mean=True),
     SystemRow(MEAN_SOURCE, "mean of the merge's sources", "none", "experiment", compared="", mean=True),
@@ -235,6 +241,11 @@ def sized_name(name: str, size: int) -> str:
 def name_at(name: str, sentences: int) -> str:
     """Return the name of a training's system with so many labelled sentences."""
     return f"{name}_n{sentences}"
+
+
+def scaled_name(scaling: float) -> str:
+    """Return the name of the merge that `scaled_top1` is with one λ."""
+    return f"{SCALED_TOP1}_x{scaling:g}"
 
 
 def name_beside(name: str, experiment: str) -> str:

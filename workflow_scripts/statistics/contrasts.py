@@ -13,6 +13,7 @@ from workflow_scripts.selection.systems import (
     FEW_SHOT,
     MEAN_SINGLE,
     MERGE,
+    SCALED_TOP1,
     SEED_SOUP,
     SELF,
     SHRUNK_TOP1,
@@ -29,7 +30,6 @@ PRIMARY, EXPLORATORY = "primary", "exploratory"
 CHOSEN, CHOSEN_INC = "chosen on validation", "chosen on validation, IncTar"
 CHOSEN_ANY = "chosen on validation, any supervision"
 WITHOUT_LABELS = (ENGLISH, BEST_ELSEWHERE)  # single models that no label of the target chose, the fairest first
-SCALED_TOP1 = "scaled_top1"
 BESIDE = (
     *WITHOUT_LABELS,
     TOP1,

@@ -249,13 +249,20 @@ class Run(Closed):
         description="Settings of similarity measures by name. A key `measure` makes the name a variant of that "
         "measure: `GEO: {measure: URIEL, features: geo}`.",
     )
+    scaling_grid: list[float] = Field(
+        default=[0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0],
+        min_length=1,
+        description="The values of λ that the baseline `scaled_top1` chooses among. Blocks that tune `scaling` should "
+        "have the same ones: it is the single model that a tuned merge has to beat.",
+    )
     baselines: list[Baseline] = Field(
         default=[AVERAGE_ALL, SEED_SOUP],
         description="Baselines that cost merges: `average_all` (all other locales' models), `seed_soup` (several seeds "
-        "of the best source; needs two or more seeds), `shrunk_top1` (the first source's task vector, as long as the "
-        "merged one; as many forward passes as the merges themselves). And one that costs three short trainings per "
-        "target: `few_shot` (the best source, as `few_shot_base` the base, and as `few_shot_merge` the merge that is "
-        "chosen on the target's validation data, fine-tuned on these data).",
+        "of the best source; needs two or more seeds), `scaled_top1` (the source that is best on the target's "
+        "validation data, its task vector times the λ of `scaling_grid` that is best there), `shrunk_top1` (the "
+        "first source's task vector, as long as the merged one; as many forward passes as the merges themselves). And "
+        "one that costs three short trainings per target: `few_shot` (the best source, as `few_shot_base` the base, "
+        "and as `few_shot_merge` the merge that is chosen on the target's validation data, fine-tuned on these data).",
     )
     ablations: list[Ablation] = Field(min_length=1, description="The experiments.")
 
@@ -277,7 +284,7 @@ class Run(Closed):
                 )
         return value
 
-    @field_validator("locales", "seeds", "labels", "baselines")
+    @field_validator("locales", "seeds", "labels", "baselines", "scaling_grid")
     @classmethod
     def _unique(cls, value: list[Any] | None) -> list[Any] | None:
         if value and len(set(value)) < len(value):

@@ -16,7 +16,7 @@ from workflow_scripts.core.fingerprint import fingerprint
 from workflow_scripts.core.registry import load, resolve
 from workflow_scripts.evaluation.cells import FLOAT32
 from workflow_scripts.merging.method import PIVOT, ROLE, Method, load_method
-from workflow_scripts.selection.systems import FEW_SHOT, SEED_SOUP
+from workflow_scripts.selection.systems import FEW_SHOT, SCALED_TOP1, SEED_SOUP
 from workflow_scripts.study.study import COSINES, Study
 
 Wildcards = Any  # Snakemake's, which have no types
@@ -156,8 +156,13 @@ class Needs:
     def validation_matrices(self) -> list[str]:
         """Return the matrices that baselines choose by, if there are such baselines."""
         soups = any(name.startswith(SEED_SOUP) for name in self.study.merged_baselines)
-        wanted = soups or FEW_SHOT in self.run.baselines
+        wanted = soups or {FEW_SHOT, SCALED_TOP1} & set(self.run.baselines)
         return expand(self.paths.seed_matrix_validation, seed=self.run.seeds) if wanted else []
+
+    @property
+    def scaling_grid(self) -> list[float]:
+        """The λ of `scaled_top1`; none where the config does not ask for it."""
+        return self.run.scaling_grid if SCALED_TOP1 in self.run.baselines else []
 
     def tiers(self) -> dict[str, str]:
         """Return how much of the target each similarity type sees."""
@@ -191,6 +196,7 @@ class Needs:
             "baselines": self.run.baselines,
             "baseline_names": self.study.merged_baselines,
             "few_shot_sizes": self.run.few_shot.sizes,
+            "scaling_grid": self.scaling_grid,
             "cosines": COSINES,
             "greedy": self.greedy(),
             "tiers": self.tiers(),
@@ -238,6 +244,7 @@ class Needs:
             "seeds": self.run.seeds,
             "pivot": self.run.pivot,
             "baselines": self.study.merged_baselines,
+            "scaling_grid": self.scaling_grid,
             "experiments": self.experiments_of(wildcards.target),
         }
 

@@ -61,7 +61,8 @@ class Study:
     @property
     def merged_baselines(self) -> list[str]:
         """The names of the baselines that are merges; soups of seeds belong to the first seed only."""
-        return baseline_names(self.run.baselines, self.run.seeds, list(map(self.sources_of, self.experiments.values())))
+        sizes = list(map(self.sources_of, self.experiments.values()))
+        return baseline_names(self.run.baselines, self.run.seeds, sizes, self.run.scaling_grid)
 
     @property
     def max_length(self) -> int:
