@@ -20,7 +20,7 @@ from benchmarks.merge_workers import MERGEKIT
 from workflow_scripts.core import registry
 
 ROOT = Path(__file__).resolve().parents[1]
-WITH_DATA = {"fisher", "regmean", "adamerging"}
+WITH_DATA = {"fisher", "adamerging"}
 COLUMNS = ("xlmerge", "checkpoints")  # workers: task vectors into a task vector, checkpoints into a checkpoint
 
 

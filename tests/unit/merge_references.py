@@ -278,11 +278,54 @@ def iso_matrix(matrices: list[np.ndarray]) -> np.ndarray:
     return sigma.mean() * u @ vt
 
 
-def by_matrix(rule, vectors, is_matrix) -> Vector:
+def score_matrix(matrices: list[np.ndarray]) -> np.ndarray:
+    triples = [np.linalg.svd(m, full_matrices=False) for m in matrices]
+    r = max(1, min(matrices[0].shape) // len(matrices))
+    left = polar(np.hstack([u[:, :r] for u, _, _ in triples]))
+    right = polar(np.hstack([vt[:r].T for _, _, vt in triples]))
+    for j in range(left.shape[1]):
+        if max(left[:, j], key=abs) < 0:
+            left[:, j], right[:, j] = -left[:, j], -right[:, j]
+    merged = np.zeros(matrices[0].shape)
+    for matrix in matrices:
+        inside = left.T @ matrix @ right
+        places = [(i, j) for i in range(len(inside)) for j in range(len(inside)) if i != j]
+        beside = [inside[p] for p in places]
+        bound = 1.96 * np.std(beside) / len(matrices) if beside else 0
+        for p in places:
+            if abs(inside[p] - np.mean(beside)) > bound:
+                inside[p] = 0
+        merged += left @ inside @ right.T
+    return merged
+
+
+def calibrated_matrix(merged: np.ndarray, matrices: list[np.ndarray], alpha: float = 0.25) -> np.ndarray:
+    u, sigma, vt = np.linalg.svd(merged, full_matrices=False)
+    result = np.zeros(merged.shape)
+    for r in range(len(sigma)):
+        parts = [u[:, r] @ m for m in matrices]
+        shares = [max(alpha, u[:, r] @ merged @ a / (a @ a)) for a in parts]
+        result += sigma[r] * len(matrices) / sum(shares) * np.outer(u[:, r], vt[r])
+    return result
+
+
+def free_regmean_matrix(matrices, weights, ridge=0.1, anchor=None) -> np.ndarray:
+    """The least squares problem that it solves: Σ wᵢ‖(T − τᵢ)τᵢᵀ‖²/‖τᵢ‖² + ε‖T − A‖², its rows stacked."""
+    present = [(w / np.sum(m**2), m) for w, m in zip(weights, matrices, strict=True) if m.any()]
+    side = matrices[0].shape[1]
+    epsilon = ridge * sum(w * np.sum(m**2) for w, m in present) / side
+    rows = [np.sqrt(w) * m for w, m in present] + [np.sqrt(epsilon) * np.eye(side)]
+    wanted = [np.sqrt(w) * m @ m.T for w, m in present]
+    wanted.append(np.zeros((side, len(matrices[0]))) if anchor is None else np.sqrt(epsilon) * anchor.T)
+    return np.linalg.lstsq(np.vstack(rows), np.vstack(wanted), rcond=None)[0].T
+
+
+def by_matrix(rule, vectors, is_matrix, weights=None) -> Vector:
+    weights = np.full(len(vectors), 1 / len(vectors)) if weights is None else np.asarray(weights)
     return {
         name: rule([np.asarray(v[name], np.float64) for v in vectors])
         if is_matrix(name, vectors[0][name])
-        else flat(vectors, name).mean(0).reshape(vectors[0][name].shape)
+        else (weights @ flat(vectors, name)).reshape(vectors[0][name].shape)
         for name in vectors[0]
     }
 

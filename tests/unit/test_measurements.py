@@ -195,6 +195,16 @@ def test_regmean_merges_the_weights_of_a_silent_input_linearly(tmp_path):
     np.testing.assert_allclose(found["w"], [[2.5, 4.0]], rtol=1e-6)
 
 
+def test_regmean_may_be_drawn_to_another_merge(tmp_path):
+    # each column alone: (Σ wᵢGᵢ[j]τᵢ[j] + ε·anchor)/(Σ wᵢGᵢ[j] + ε), ε = 0.1·tr/d; the second input is silent
+    vectors = [{"w": [[1.0, 1.0]]}, {"w": [[3.0, 5.0]]}]
+    grams = [[{"w": [[2.0, 0.0], [0.0, 0.0]]}], [{"w": [[6.0, 0.0], [0.0, 0.0]]}]]
+    found = merged_with(tmp_path, "regmean", vectors, grams, [0.5, 0.5], anchor="average")
+    np.testing.assert_allclose(found["w"], [[(1 + 9 + 0.2 * 2) / 4.2, 3]], rtol=1e-6)
+    found = merged_with(tmp_path, "regmean", vectors, grams, [0.5, 0.5], ridge=0.5)
+    np.testing.assert_allclose(found["w"], [[10 / 5, 0]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["fisher", "regmean"])
 def test_one_source_stays_as_it_is(method, tmp_path):
     values = [[1.0, -2.0], [0.5, 3.0]]
@@ -210,6 +220,7 @@ def test_one_source_stays_as_it_is(method, tmp_path):
         ("fisher", {"text": "target"}, "unlabelled"),
         ("fisher", {"text": "both", "empirical": True}, "labelled training"),
         ("regmean", {"text": "both"}, "unlabelled"),
+        ("regmean", {"text": "both", "statistics": "free"}, "none"),
         ("adamerging", {}, "unlabelled"),
         ("ties", {}, "none"),
     ],

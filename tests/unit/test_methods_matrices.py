@@ -1,17 +1,18 @@
-"""tsv_m and iso_c on matrices whose singular values can be read off."""
+"""Methods for matrices, on such whose singular values can be read off."""
 
 import numpy as np
 import pytest
 
 from tests.unit.merge_references import run
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.geometry import polar_factor, singular_triples
 from workflow_scripts.merging.pieces import Layout
 
 MATRIX = "enc.layer.0.dense.weight"
 
 
-def merged_matrix(matrices, method, **parameters) -> np.ndarray:
-    return run([{MATRIX: np.array(m, float)} for m in matrices], method, **parameters)[MATRIX]
+def merged_matrix(matrices, method, weights=None, **parameters) -> np.ndarray:
+    return run([{MATRIX: np.array(m, float)} for m in matrices], method, weights, **parameters)[MATRIX]
 
 
 def test_tsv_keeps_each_sources_leading_direction():
@@ -69,7 +70,88 @@ def test_iso_without_a_length_is_as_long_for_any_number_of_sources_that_share_no
     assert merged_matrix(quarters, "iso_c") == pytest.approx(1.5 * np.eye(4))
 
 
-@pytest.mark.parametrize("method", ["tsv_m", "iso_c"])
+# --- score
+
+
+def test_score_takes_all_of_each_source_along_the_directions_of_every_source():
+    # U = V = (e₁ e₂): M₁ = diag(4, 1), M₂ = diag(1, 6), nothing beside the diagonal; tsv_m would keep 4 and 6 only
+    assert merged_matrix([[[4, 0], [0, 1]], [[1, 0], [0, 6]]], "score") == pytest.approx(np.diag([5, 7]))
+
+
+def test_score_drops_what_one_direction_does_to_another():
+    # K = 4, one direction each: U = V = I. M₁ has a 4 beside its diagonal, 11 zeros: mean ⅓, sd 1.106, and
+    # 1.96·sd/4 = 0.54: the zeros stay (⅓ from the mean), the 4 goes. The others are diagonal.
+    first = np.diag([9.0, 0, 0, 0])
+    first[1, 2] = 4  # the leading direction is still e₁
+    matrices = [first, *(np.diag(9.0 * np.eye(4)[i]) for i in (1, 2, 3))]
+    assert merged_matrix(matrices, "score") == pytest.approx(9 * np.eye(4), abs=1e-5)
+
+
+# --- calibrated
+
+
+def test_calibrated_counts_a_shared_direction_once():
+    # K = 2: along e₁ both sources do 4, the sum 8: twice each, 8·2/(2+2) = 4. Along e₂ only the first does anything, 2,
+    # as the sum does: once, and the other counts ¼: 2·2/(1+¼) = 3.2
+    both = {"inner": "task_arithmetic", "inner_parameters": {"scaling": 1}}
+    assert merged_matrix([np.diag([4.0, 2]), np.diag([4.0, 0])], "calibrated", **both) == pytest.approx(
+        np.diag([4, 3.2])
+    )
+    half = {**both, "alpha": 0.5}
+    assert merged_matrix([np.diag([4.0, 2]), np.diag([4.0, 0])], "calibrated", **half) == pytest.approx(
+        np.diag([4, 8 / 3])
+    )
+
+
+def test_calibrated_lets_sources_that_cancel_count_alpha():
+    # along e₁: 6 − 2 = 4: shares 4/6, and −2 for the second, which counts ¼; along e₂ 3 of the first, ¼ of the second
+    both = {"inner": "task_arithmetic", "inner_parameters": {"scaling": 1}}
+    merged = merged_matrix([np.diag([6.0, 3]), np.diag([-2.0, 0])], "calibrated", **both)
+    assert merged == pytest.approx(np.diag([4 * 2 / (2 / 3 + 0.25), 3 * 2 / 1.25]))
+
+
+# --- regmean without data
+
+
+def test_regmean_without_data_keeps_what_only_one_source_does():
+    # inputs 1 and 2 belong to one source each, Ĝ₁ = e₁e₁ᵀ, Ĝ₂ = e₂e₂ᵀ: without a ridge each keeps its column whole;
+    # with ridge 0.5, ε = 0.5·tr(½Ĝ₁ + ½Ĝ₂)/2 = ¼: a column is ½/(½ + ¼) of it
+    matrices = [[[3, 0], [0, 0]], [[0, 0], [0, 6]]]
+    assert merged_matrix(matrices, "regmean", statistics="free", ridge=0) == pytest.approx(np.diag([3, 6]))
+    assert merged_matrix(matrices, "regmean", statistics="free", ridge=0.5) == pytest.approx(np.diag([2, 4]))
+    # by default ε = 0.1·1/2
+    assert merged_matrix(matrices, "regmean", statistics="free") == pytest.approx(np.diag([3, 6]) * 0.5 / 0.55)
+
+
+def test_regmean_is_drawn_to_its_anchor():
+    # the anchor is the mean, diag(1.5, 3): (½·3 + ¼·1.5)/(½ + ¼) = 2.5
+    matrices = [[[3, 0], [0, 0]], [[0, 0], [0, 6]]]
+    merged = merged_matrix(matrices, "regmean", statistics="free", ridge=0.5, anchor="average")
+    assert merged == pytest.approx(np.diag([2.5, 5]))
+
+
+def test_a_strong_ridge_leaves_the_anchor():
+    # with a strong ridge nothing but the anchor is left
+    matrices = [[[2, 0], [0, 0]], [[4, 0], [0, 0]]]
+    anchored = merged_matrix(matrices, "regmean", [0.25, 0.75], statistics="free", anchor="tsv_m", ridge=1e6)
+    assert anchored == pytest.approx(merged_matrix(matrices, "tsv_m"), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "message"),
+    [
+        ("regmean", {"anchor": "hierarchical"}, "anchor cannot be hierarchical"),
+        ("regmean", {"statistics": "free", "anchor": "tsv_m", "ridge": 0}, "no effect with `ridge: 0`"),
+        ("calibrated", {"inner": "per_source"}, "inner cannot be per_source, which is made of other merges"),
+        ("calibrated", {"inner": "regmean"}, "inner cannot be regmean, which needs data"),
+    ],
+)
+def test_what_matrix_methods_refuse(method, wrong, message):
+    with pytest.raises(XlmergeError, match=message):
+        merged_matrix([np.eye(2)], method, **wrong)
+
+
+@pytest.mark.parametrize("method", ["tsv_m", "iso_c", "score"])
 def test_all_but_the_encoders_matrices_are_averaged(method):
     layout = Layout("emb.weight", frozenset({"head.layer.0.weight"}), layers=1)
     names = ["emb.weight", "enc.layer.0.bias", "head.layer.0.weight", "enc.pooler.weight"]

@@ -39,6 +39,11 @@ METHODS = [
     ("directional_consensus", {}),
     ("tsv_m", {"scaling": 0.5}),
     ("iso_c", {}),
+    ("score", {}),
+    ("calibrated", {}),
+    ("calibrated", {"inner": "ties", "inner_parameters": {"density": 0.5}, "alpha": 0.5}),
+    ("regmean", {"statistics": "free"}),
+    ("regmean", {"statistics": "free", "anchor": "tsv_m", "ridge": 0.5}),
     ("layer_swap", {"middle_from": "all", "outer": "ties", "outer_parameters": {"density": 0.4}, "middle": "karcher"}),
     ("hierarchical", {"inner": "ties", "inner_parameters": {"density": 0.4}, "outer": "karcher"}),
     ("per_source", {"inner": "della", "inner_parameters": {"density": 0.6}, "outer": "ties"}),
@@ -95,7 +100,7 @@ def assert_close(found: reference.Vector, expected: reference.Vector, rtol: floa
 
 
 def test_every_data_free_method_is_here():
-    with_data = {"fisher", "regmean", "adamerging"}
+    with_data = {"fisher", "adamerging"}
     assert {name for name, _ in METHODS} == set(registry.names("merge method")) - with_data
 
 
@@ -148,6 +153,44 @@ def test_agrees_with_the_reference(method, parameters, plain, on_grid, off_grid,
 def test_matrix_methods_agree_with_the_reference(method, plain, data):
     vectors, weights = data
     assert_close(run(vectors, method, weights, scaling=1.0), by_matrix(plain, vectors), rtol=1e-3, atol=1e-5)
+
+
+@few
+@given(data=merges(grid=False))
+def test_score_agrees_with_the_reference(data):
+    vectors, weights = data
+    assert_close(run(vectors, "score", weights), by_matrix(reference.score_matrix, vectors), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("inner", "factor"), [("average", 1.0), ("similarity", 2.0)])
+@few
+@given(data=merges(grid=False))
+def test_calibrated_agrees_with_the_reference(inner, factor, data):
+    vectors, weights = data
+    shares = weights if inner == "similarity" else [1 / len(vectors)] * len(vectors)
+
+    def rule(matrices: list[np.ndarray]) -> np.ndarray:
+        merged = factor * sum(w * m for w, m in zip(shares, matrices, strict=True))
+        return reference.calibrated_matrix(merged, matrices)
+
+    expected = by_matrix(rule, vectors, weights=[factor * s for s in shares])
+    parameters = {"inner": inner, "inner_parameters": {"scaling": factor}}
+    assert_close(run(vectors, "calibrated", weights, **parameters), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+@few
+@given(data=merges(grid=False), ridge=st.sampled_from([0.01, 0.1, 1.0]))
+def test_regmean_without_data_solves_its_least_squares_problem(anchored, data, ridge):
+    vectors, weights = data
+
+    def rule(matrices: list[np.ndarray]) -> np.ndarray:
+        anchor = reference.tsv_matrix(matrices) if anchored else None
+        return reference.free_regmean_matrix(matrices, weights, ridge, anchor)
+
+    parameters = {"statistics": "free", "ridge": ridge, **({"anchor": "tsv_m"} if anchored else {})}
+    found = run(vectors, "regmean", weights, **parameters)
+    assert_close(found, by_matrix(rule, vectors, weights=weights), rtol=1e-3, atol=1e-5)
 
 
 @few
@@ -247,6 +290,9 @@ def test_zero_task_vectors_give_zero(method, parameters):
         ("consensus", {"min_agree": 1, "scaling": 1}),
         ("directional_consensus", {}),
         ("tsv_m", {}),
+        ("score", {}),
+        ("calibrated", {"inner": "average"}),
+        ("regmean", {"statistics": "free", "anchor": "average"}),
         ("layer_swap", {"middle_from": "all"}),
         ("sce", {}),
         ("hierarchical", {}),
@@ -254,7 +300,7 @@ def test_zero_task_vectors_give_zero(method, parameters):
 )
 def test_one_source_is_returned(method, parameters):
     source = model(np.random.default_rng(1), grid=False)
-    exact = {} if method == "tsv_m" else {"rtol": 1e-7, "atol": 0}
+    exact = {} if method in {"tsv_m", "score", "calibrated", "regmean"} else {"rtol": 1e-7, "atol": 0}
     assert_close(go([source], method, None, parameters), source, **exact)
 
 

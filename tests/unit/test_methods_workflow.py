@@ -13,9 +13,10 @@ from workflow_scripts.models.checkpoints import TaskVector, load_task_vector, sa
 
 BASE = "digest of the base"
 WITH_DATA = {"fisher", "regmean", "adamerging"}
+FREE = ("regmean", {"statistics": "free", "anchor": "tsv_m"})
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 SPACES = [("slerp", {"space": "weights"}), ("karcher", {"space": "weights"})]
-CASES = [*((m, {}) for m in registry.names("merge method") if m not in WITH_DATA), *SPACES]
+CASES = [*((m, {}) for m in registry.names("merge method") if m not in WITH_DATA), *SPACES, FREE]
 
 
 @pytest.fixture(scope="module")

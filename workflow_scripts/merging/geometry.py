@@ -1,6 +1,6 @@
 """Geometry of task vectors: combinations found from inner products alone, means on a sphere, singular vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -126,3 +126,18 @@ def polar_factor(matrix: np.ndarray) -> np.ndarray:
     """Return the nearest matrix with orthonormal columns, U Vᵀ (float64); directions that were cut are 0."""
     u, _, v = singular_triples(matrix)
     return u @ v.T
+
+
+def joint_bases(matrices: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the leading singular vectors of all matrices, made orthogonal, and their singular values.
+
+    Returns
+    -------
+    tuple of ndarray
+        U (m, r), σ (r,), V (n, r): of each matrix max(1, ⌊rank/K⌋) triples, one matrix after the other; U and V are
+        polar factors.
+    """
+    rank = max(1, min(matrices[0].shape) // len(matrices))
+    triples = [singular_triples(matrix) for matrix in matrices]
+    left, sigma, right = (np.concatenate([t[i][..., :rank] for t in triples], axis=-1) for i in range(3))
+    return polar_factor(left), sigma, polar_factor(right)

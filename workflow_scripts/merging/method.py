@@ -10,7 +10,8 @@ A method is one module in ``merging/methods/``:
 - ``prepare(sources, parameters, context)``, optional: a first pass whose result every piece gets as ``state``;
 - ``check(parameters)``, optional: raises `XlmergeError` for values that do not go together;
 - ``SOURCES``, optional: the number of sources it takes;
-- ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``;
+- ``INNER``, optional: names of its parameters that name methods, their parameters being in ``{name}_parameters``; one
+  that is None names none;
 - ``BY_SOURCE``, optional: its parameter whose keys are names of sources; of those that a merge lacks it makes nothing;
 - ``needs_base(parameters)``, optional: does it read θ₀?
 - ``grouped_by(parameters)``, optional: what it has to know of each source, the source's group: ``"family"``, say, or
@@ -174,7 +175,8 @@ class Method:
     @property
     def inner(self) -> "dict[str, Method]":
         """The methods that its parameters name, by parameter."""
-        return {role: inner_method(self.settings, role) for role in getattr(self.module, "INNER", ())}
+        roles = [role for role in getattr(self.module, "INNER", ()) if self.settings[role] is not None]
+        return {role: inner_method(self.settings, role) for role in roles}
 
     @property
     def named_sources(self) -> list[str]:

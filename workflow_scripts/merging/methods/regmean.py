@@ -1,35 +1,77 @@
 """RegMean: linear layers merged so that their outputs stay near those of the sources."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.merging.arithmetic import weighted_sum
-from workflow_scripts.merging.method import Examples, Text, Wanted, supervision_of
+from workflow_scripts.merging.grams import FreeGrams, Grams, MeasuredGrams
+from workflow_scripts.merging.method import Examples, Method, Text, Wanted, inner_method, supervision_of
 from workflow_scripts.merging.pieces import Context, Piece, Shape
-from workflow_scripts.merging.streaming import Sources, Tensor, TensorFile
+from workflow_scripts.merging.streaming import Sources, Tensor
 
 USES_WEIGHTS = True
+INNER = ("anchor",)
+RIDGE = 0.1  # with free statistics or an anchor
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The sources' Gram matrices, and the merge that the solution is drawn to, with its first pass."""
+
+    grams: Grams
+    anchor: Method | None
+    anchor_state: Any
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.grams.close()
+        if hasattr(self.anchor_state, "close"):
+            self.anchor_state.close()
 
 
 def regmean(
     piece: Piece,
     *,
-    alpha: Annotated[float, Field(ge=0, le=1, description="Factor of the off-diagonal elements of G.")] = 0.9,
+    statistics: Annotated[
+        Literal["measured", "free"],
+        Field(
+            description="Gram matrices of the layers' inputs on sentences, or τᵀτ/‖τ‖² of the task vectors: no data."
+        ),
+    ] = "measured",
+    alpha: Annotated[
+        float, Field(ge=0, le=1, description="Factor of the off-diagonal elements of a measured G.")
+    ] = 0.9,
     text: Text = "sources",
     examples: Examples = 256,
+    ridge: Annotated[
+        float | None,
+        Field(
+            ge=0, description="ε in units of the mean diagonal of Σ wᵢGᵢ; null: 0.1 with `free` or an anchor, else 0."
+        ),
+    ] = None,
+    anchor: Annotated[
+        str | None, Field(description="Method whose merge the solution is drawn to, `tsv_m` for one; null: to 0.")
+    ] = None,
+    anchor_parameters: Annotated[dict[str, Any] | None, Field(description="Its parameters.")] = None,
 ) -> np.ndarray:
-    """Return, for a linear layer, (Σ wᵢGᵢ)⁻¹ Σ wᵢGᵢWᵢ, and Σ wᵢτᵢ for everything else.
+    """Return, for a linear layer, (Σ wᵢτᵢGᵢ + ε·τ_A)(Σ wᵢGᵢ + εI)⁻¹, and Σ wᵢτᵢ for everything else.
 
-    Gᵢ = XᵢᵀXᵢ / n is the Gram matrix of the layer's inputs in source i, its off-diagonal elements times ``alpha``; the
-    equations are solved in float64. The solution is linear in Wᵢ, so it is taken of τᵢ: the same, with less rounding.
+    ``statistics: measured``: Gᵢ = XᵢᵀXᵢ / n is the Gram matrix of the layer's inputs in source i, its off-diagonal
+    elements times ``alpha``. ``free``: Gᵢ = τᵢᵀτᵢ/‖τᵢ‖²_F, for the matrices of the encoder's layers; with ridge → 0 the
+    exact minimiser of WUDI's objective. ε = ridge·tr(Σ wᵢGᵢ)/d; τ_A is the anchor's merge, 0 without one. Where few
+    sentences or few directions determine the solution, it is long without a ridge; an anchor keeps what they leave
+    open. The equations are solved in float64. The solution is linear in Wᵢ, so it is taken of τᵢ: the same, with less
+    rounding.
 
     Parameters
     ----------
     piece : Piece
-        ``state``: the sources' `Grams`; a matrix is a whole tensor.
+        ``state``: `Statistics`; a matrix is a whole tensor.
 
     Returns
     -------
@@ -37,66 +79,56 @@ def regmean(
 
     Notes
     -----
-    Jin et al. 2022 (arXiv 2212.09849). An input feature that is 0 in all sources says nothing about its weights: they
-    are merged as Σ wᵢτᵢ.
+    Jin et al. 2022 (arXiv 2212.09849); free statistics: arXiv 2604.01329, 2603.02945, objective: WUDI, 2503.08099;
+    anchor: arXiv 2605.12843. Without a ridge, an input feature that is 0 in all sources says nothing about its weights:
+    they are merged as Σ wᵢτᵢ.
     """
-    if not piece.state.has(piece.tensor.name):
+    state: Statistics = piece.state
+    if not state.grams.covers(piece.tensor):
         return weighted_sum(piece.tau, piece.weights)
-    left, right = piece.state.equations(piece, alpha)
+    left, right = _equations(piece, state.grams)
+    trace = np.trace(left)
+    strength = (RIDGE if statistics == "free" or anchor else 0.0) if ridge is None else ridge
+    if strength and trace > 0:
+        epsilon = strength * trace / len(left)
+        left[np.diag_indices_from(left)] += epsilon
+        if state.anchor is not None:
+            towards = state.anchor(replace(piece, tau=piece.tau.copy(), state=state.anchor_state))
+            right += epsilon * towards.reshape(piece.tensor.shape).T
+    _fill_silent(left, right, piece)
+    return np.linalg.solve(left, right).T.astype(np.float32).reshape(-1)
+
+
+def _equations(piece: Piece, grams: Grams) -> tuple[np.ndarray, np.ndarray]:
+    """Return Σ wᵢGᵢ, shape (in, in), and Σ wᵢGᵢτᵢᵀ, shape (in, out), in float64."""
+    outputs, inputs = piece.tensor.shape
+    left, right = np.zeros((inputs, inputs)), np.zeros((inputs, outputs))
+    for source, (weight, values) in enumerate(zip(piece.weights, piece.tau, strict=True)):
+        tau = values.reshape(outputs, inputs).astype(np.float64)
+        gram = weight * grams.gram(source, piece.tensor, tau)
+        left += gram
+        right += gram @ tau.T
+    return left, right
+
+
+def _fill_silent(left: np.ndarray, right: np.ndarray, piece: Piece) -> None:
+    """Make the equations of input features that are 0 in all sources those of the weighted mean."""
     silent = np.diagonal(left) == 0
     if silent.any():
         left[silent, silent] = 1
         matrices = piece.tau.reshape(-1, *piece.tensor.shape)[:, :, silent].astype(np.float64)
         right[silent] = np.tensordot(piece.weights, matrices, 1).T
-    return np.linalg.solve(left, right).T.astype(np.float32).reshape(-1)
 
 
-class Grams:
-    """The sources' Gram matrices.
-
-    Parameters
-    ----------
-    context : Context
-        ``measurements``: source → files, whose mean is its Gram matrix.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self._files = [[TensorFile(path) for path in context.measurements[name]] for name in context.names]
-
-    def has(self, name: str) -> bool:
-        """Return whether a tensor is the weight of a linear layer."""
-        return name in self._files[0][0].stored
-
-    def equations(self, piece: Piece, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return Σ wᵢGᵢ, shape (in, in), and Σ wᵢGᵢτᵢᵀ, shape (in, out), in float64."""
-        outputs, inputs = piece.tensor.shape
-        left, right = np.zeros((inputs, inputs)), np.zeros((inputs, outputs))
-        for files, weight, tau in zip(self._files, piece.weights, piece.tau, strict=True):
-            gram = self._gram(files, piece.tensor.name, inputs)
-            diagonal = np.diagonal(gram).copy()
-            gram *= weight * alpha
-            np.fill_diagonal(gram, weight * diagonal)
-            left += gram
-            right += gram @ tau.reshape(outputs, inputs).T
-        return left, right
-
-    def _gram(self, files: list[TensorFile], name: str, size: int) -> np.ndarray:
-        mean, values = np.zeros(size * size), np.empty(size * size, np.float32)
-        for file in files:
-            file.read(name, 0, values)
-            mean += values / len(files)
-        return mean.reshape(size, size)
-
-    def close(self) -> None:
-        """Close the files."""
-        for files in self._files:
-            for file in files:
-                file.close()
-
-
-def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Grams:
-    """Open the measurements."""
-    return Grams(context)
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Statistics:
+    """Open the measurements, and make the anchor's first pass."""
+    free = parameters["statistics"] == "free"
+    grams: Grams = FreeGrams(context) if free else MeasuredGrams(context, parameters["alpha"])
+    if parameters["anchor"] is None:
+        return Statistics(grams, None, None)
+    anchor = inner_method(parameters, "anchor")
+    anchor.check_sources(len(context.names))
+    return Statistics(grams, anchor, anchor.prepare(sources, context))
 
 
 def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:
@@ -105,11 +137,28 @@ def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Sh
     return "tensor" if matrix and context.layout.part(tensor.name) != "embedding" else "elementwise"
 
 
-def measurement(parameters: Mapping[str, Any]) -> Wanted:
+def measurement(parameters: Mapping[str, Any]) -> Wanted | None:
     """Return what has to be measured on every source."""
+    if parameters["statistics"] == "free":
+        return None
     return Wanted("gram", {"examples": parameters["examples"]}, parameters["text"])
 
 
 def supervision(parameters: Mapping[str, Any]) -> str:
     """Return what the method sees of the target."""
-    return supervision_of(parameters["text"])
+    return "none" if parameters["statistics"] == "free" else supervision_of(parameters["text"])
+
+
+def needs_base(parameters: Mapping[str, Any]) -> bool:
+    """Return whether the anchor needs θ₀."""
+    return parameters["anchor"] is not None and inner_method(parameters, "anchor").needs_base
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise an `XlmergeError` if the anchor does not work on pieces, or has no weight."""
+    if parameters["anchor"] is None:
+        return
+    if inner_method(parameters, "anchor").combines:
+        raise XlmergeError(f"regmean: the anchor cannot be {parameters['anchor']}, which is made of other merges")
+    if parameters["ridge"] == 0:
+        raise XlmergeError("regmean: an anchor has no effect with `ridge: 0`")

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import mean
-from workflow_scripts.merging.geometry import polar_factor, singular_triples
+from workflow_scripts.merging.geometry import joint_bases
 from workflow_scripts.merging.pieces import Context, Piece, Shape
 from workflow_scripts.merging.streaming import Tensor
 
@@ -50,7 +50,5 @@ def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Sh
 
 
 def _merge(matrices: list[np.ndarray]) -> np.ndarray:
-    rank = max(1, min(matrices[0].shape) // len(matrices))
-    triples = [singular_triples(m) for m in matrices]
-    left, sigma, right = (np.concatenate([t[i][..., :rank] for t in triples], axis=-1) for i in range(3))
-    return polar_factor(left) * sigma @ polar_factor(right).T
+    left, sigma, right = joint_bases(matrices)
+    return left * sigma @ right.T
