@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.merge_models import shapes_of, write_checkpoint, write_random
-from benchmarks.merge_workers import MERGEKIT
+from benchmarks.merge_workers import MERGEKIT, SPECIAL
 from workflow_scripts.core import registry
+from workflow_scripts.merging.method import load_method
 
 ROOT = Path(__file__).resolve().parents[1]
-WITH_DATA = {"fisher", "adamerging"}
 COLUMNS = ("xlmerge", "checkpoints")  # workers: task vectors into a task vector, checkpoints into a checkpoint
 
 
@@ -49,10 +49,15 @@ def make(options: argparse.Namespace, folder: Path) -> dict:
     return job | {"paths": [str(p) for p in paths], "models": [str(m) for m in models], "repeat": options.repeat}
 
 
+def needs_data(method: str) -> bool:
+    """Return whether a method needs data beside the weights."""
+    return load_method(method, SPECIAL.get(method, {})).needs_data
+
+
 def measure(options: argparse.Namespace, made: dict) -> list[dict]:
     """Return one row per method."""
     rows, floors = [], {}
-    for method in options.methods or sorted(set(registry.names("merge method")) - WITH_DATA):
+    for method in options.methods or sorted(m for m in registry.names("merge method") if not needs_data(m)):
         k = 2 if method == "slerp" else options.sources
         job = {**made, "method": method, "paths": made["paths"][:k], "models": made["models"][:k]}
         if k not in floors:

@@ -1,4 +1,4 @@
-"""AdaMerging: its gradient against finite differences, and what it learns."""
+"""Coefficients learned on unlabelled text: the gradient against finite differences, and what it learns."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,17 @@ from tests.unit.helpers import merge
 from workflow_scripts.core.digests import write_digest
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import examples_digest, write_examples
-from workflow_scripts.merging.adaptation import Merged, _batches, _padded, adapt
+from workflow_scripts.merging.adaptation import (
+    Merged,
+    Subject,
+    _batches,
+    _padded,
+    _split,
+    follow_sources,
+    lower_entropy,
+)
+from workflow_scripts.merging.coefficients import block_of
 from workflow_scripts.merging.method import load_method
-from workflow_scripts.merging.methods.adamerging import block_of
 from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.models.checkpoints import TaskVector, Vocabulary, load_model, save_task_vector, skeleton
 
@@ -84,20 +92,21 @@ def test_the_entropy_is_that_of_the_merged_weights(tiny_base, sources, merged):
 @pytest.mark.parametrize("granularity", ["task_wise", "layer_wise"])
 def test_adaptation_lowers_the_entropy_and_is_reproducible(granularity, tiny_base, sources):
     parameters = {"granularity": granularity, "steps": 40, "batch_size": 4, "learning_rate": 0.02}
-    block = blocks(tiny_base, granularity)
-    runs = [adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, block, 32, seed=1) for _ in range(2)]
+    subject = Subject(tiny_base, sources, TEXTS, blocks(tiny_base, granularity), 32)
+    runs = [lower_entropy(subject, [0.3, 0.7], parameters, seed=1) for _ in range(2)]
     assert runs[0] == runs[1]
-    assert len(runs[0].entropy) == 40 and np.mean(runs[0].entropy[-5:]) < np.mean(runs[0].entropy[:5])
+    assert len(runs[0].history) == 40 and np.mean(runs[0].history[-5:]) < np.mean(runs[0].history[:5])
     assert len(runs[0].coefficients) == (1 if granularity == "task_wise" else 4)
     assert [sum(values) for values in runs[0].coefficients.values()] == pytest.approx([1.0] * len(runs[0].coefficients))
     assert any(values != pytest.approx([0.3, 0.7], abs=0.01) for values in runs[0].coefficients.values())
-    other = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, block, 32, seed=2)
-    assert other.entropy != runs[0].entropy
+    other = lower_entropy(subject, [0.3, 0.7], parameters, seed=2)
+    assert other.history != runs[0].history
 
 
 def test_coefficients_start_at_the_weights(tiny_base, sources):
     parameters = {"granularity": "task_wise", "steps": 1, "batch_size": 2, "learning_rate": 1e-9}
-    found = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, parameters, blocks(tiny_base, "task_wise"), 32, seed=1)
+    subject = Subject(tiny_base, sources, TEXTS, blocks(tiny_base, "task_wise"), 32)
+    found = lower_entropy(subject, [0.3, 0.7], parameters, seed=1)
     assert found.coefficients == {"model": pytest.approx([0.3, 0.7])}
 
 
@@ -112,9 +121,53 @@ def test_the_method_reads_what_it_learns_from(tmp_path, tiny_base, sources):
     parameters = {"granularity": "layer_wise", "steps": 12, "batch_size": 2}
     method = load_method("adamerging", parameters)
     learned = method.adapt({"base": tiny_base, "models": models, **text}, [0.3, 0.7], "θ₀", 32, 1)
-    direct = adapt(tiny_base, sources, [0.3, 0.7], TEXTS, method.settings, blocks(tiny_base, "layer_wise"), 32, seed=1)
+    subject = Subject(tiny_base, sources, TEXTS, blocks(tiny_base, "layer_wise"), 32)
+    direct = lower_entropy(subject, [0.3, 0.7], method.settings, seed=1)
     assert learned["coefficients"] == direct.coefficients
-    assert learned["entropy"]["first"] == pytest.approx(np.mean(direct.entropy[:10]))
+    assert learned["entropy"]["first"] == pytest.approx(np.mean(direct.history[:10]))
+
+
+DISTILL = {"granularity": "task_wise", "steps": 100, "batch_size": 4, "learning_rate": 0.05, "patience": 100}
+
+
+def test_distillation_judges_by_the_divergence_from_the_ensemble(tiny_base, sources):
+    """The first judgement against models whose weights are put together by hand."""
+    subject = Subject(tiny_base, sources, TEXTS, blocks(tiny_base, "task_wise"), 32)
+    (held_out,), _ = _split(len(TEXTS), seed=1)
+    values = [[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]]
+    first, second, merged = (subject.predictions(subject.everywhere(v), [held_out])[0].exp().double() for v in values)
+    ensemble = (first + second) / 2
+    expected = float((ensemble * (ensemble / merged).log()).sum())
+    assert follow_sources(subject, [0.3, 0.7], {**DISTILL, "steps": 1}, seed=1).history[0] == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_a_source_is_what_distillation_of_one_source_finds(tiny_base, sources):
+    subject = Subject(tiny_base, sources[:1], TEXTS, blocks(tiny_base, "task_wise"), 32)
+    learned = follow_sources(subject, [0.8], DISTILL, seed=1)
+    assert (
+        learned.coefficients["model"] == pytest.approx([1.0], abs=0.15)
+        and min(learned.history) < learned.history[0] / 10
+    )
+    at_the_optimum = follow_sources(subject, [1.0], DISTILL, seed=1)
+    assert at_the_optimum.coefficients["model"] == pytest.approx([1.0], abs=0.02)
+
+
+def test_distillation_is_reproducible_and_stops_early(tiny_base, sources):
+    subject = Subject(tiny_base, sources, TEXTS, blocks(tiny_base, "layer_wise"), 32)
+    parameters = {**DISTILL, "granularity": "layer_wise"}
+    runs = [follow_sources(subject, [0.5, 0.5], parameters, seed=1) for _ in range(2)]
+    assert runs[0] == runs[1] and len(runs[0].coefficients) == 4
+    assert min(runs[0].history) < runs[0].history[0]
+    hasty = follow_sources(subject, [0.5, 0.5], {**parameters, "learning_rate": 5.0, "patience": 1}, seed=1)
+    assert len(hasty.history) < 11, "100 steps would be eleven judgements"
+
+
+def test_distillation_needs_a_sentence_to_judge_on(tiny_base, sources):
+    subject = Subject(tiny_base, sources, TEXTS[:1], blocks(tiny_base, "task_wise"), 32)
+    with pytest.raises(XlmergeError, match="two sentences of the target or more"):
+        follow_sources(subject, [0.5, 0.5], DISTILL, seed=1)
 
 
 def test_batches_go_through_all_sentences_before_any_comes_again():
@@ -122,6 +175,7 @@ def test_batches_go_through_all_sentences_before_any_comes_again():
     assert sorted(order[:5]) == sorted(order[5:10]) == [0, 1, 2, 3, 4] and len(order) == 12
 
 
-def test_adamerging_without_coefficients_is_an_error():
+@pytest.mark.parametrize("method", ["adamerging", "distill"])
+def test_without_coefficients_there_is_no_merge(method):
     with pytest.raises(XlmergeError, match="run it in a workflow"):
-        merge([{"a": [1.0]}, {"a": [2.0]}], "adamerging")
+        merge([{"a": [1.0]}, {"a": [2.0]}], method)

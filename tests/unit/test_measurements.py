@@ -222,6 +222,7 @@ def test_one_source_stays_as_it_is(method, tmp_path):
         ("regmean", {"text": "both"}, "unlabelled"),
         ("regmean", {"text": "both", "statistics": "free"}, "none"),
         ("adamerging", {}, "unlabelled"),
+        ("distill", {}, "unlabelled"),
         ("ties", {}, "none"),
     ],
 )

@@ -7,16 +7,16 @@ import torch
 from tests.unit.helpers import NAMES
 from workflow_scripts.core import registry
 from workflow_scripts.core.digests import digest_of_files, write_digest
+from workflow_scripts.merging.method import load_method
 from workflow_scripts.merging.pieces import Layout
 from workflow_scripts.merging.workflow_merge import merge_models
 from workflow_scripts.models.checkpoints import TaskVector, load_task_vector, save_task_vector, skeleton
 
 BASE = "digest of the base"
-WITH_DATA = {"fisher", "regmean", "adamerging"}
 FREE = ("regmean", {"statistics": "free", "anchor": "tsv_m"})
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 SPACES = [("slerp", {"space": "weights"}), ("karcher", {"space": "weights"})]
-CASES = [*((m, {}) for m in registry.names("merge method") if m not in WITH_DATA), *SPACES, FREE]
+CASES = [*((m, {}) for m in registry.names("merge method") if not load_method(m, {}).needs_data), *SPACES, FREE]
 
 
 @pytest.fixture(scope="module")

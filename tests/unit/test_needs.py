@@ -130,7 +130,7 @@ def test_what_is_measured_on_which_model_with_which_text(tmp_path):
 
 
 def test_only_a_merge_that_adapts_gets_the_targets_sentences(tmp_path):
-    for method, files in (("average", []), ("adamerging", ["de-DE/train"])):
+    for method, files in (("average", []), ("adamerging", ["de-DE/train"]), ("distill", ["de-DE/train"])):
         found = needs(block(method))
         (name,) = (n for n in found.methods if n.startswith(method) and n != "average_all")
         given = {"method": method, "parameters": {}}

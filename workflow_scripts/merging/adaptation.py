@@ -1,9 +1,9 @@
-"""Test-time adaptation without test data: merge coefficients learned on the target's unlabelled training text."""
+"""Merge coefficients learned on the target's unlabelled training text: adaptation without test data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -13,24 +13,29 @@ from transformers import PreTrainedModel
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import read_examples
+from workflow_scripts.merging.coefficients import blocks_of_model
 from workflow_scripts.models.checkpoints import State, TaskVector, Vocabulary, load_task_vector
 from workflow_scripts.models.tokens import compact_model
 
+JUDGED = 64  # sentences at once
+JUDGE_EVERY, HELD_OUT = 10, 256  # steps, sentences
+
 
 @dataclass
-class Adapted:
-    """What adaptation found.
+class Learned:
+    """What was learned.
 
     Attributes
     ----------
     coefficients : dict of str to list of float
         Block → λ per source.
-    entropy : list of float
-        Mean prediction entropy (nats) of each step's batch, before the step.
+    history : list of float
+        `lower_entropy`: mean prediction entropy (nats) of each step's batch, before the step. `follow_sources`:
+        divergence (nats) from the sources' ensemble on held-out sentences, at the start and at each judgement.
     """
 
     coefficients: dict[str, list[float]]
-    entropy: list[float]
+    history: list[float]
 
 
 class Merged:
@@ -77,14 +82,20 @@ class Merged:
                 tau[torch.searchsorted(ids, rows[keep])] = values[keep].to(weight.dtype)
         return stacked.to(weight.device)
 
-    def entropy(self, coefficients: Mapping[str, torch.Tensor], ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the mean entropy (nats) of the predictions for a padded batch."""
+    def log_probabilities(
+        self, coefficients: Mapping[str, torch.Tensor], ids: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the predictions for a padded batch, shape (b, labels)."""
         weights = {
             name: self._base[name] + torch.tensordot(coefficients[self._blocks[name]], tau, 1)
             for name, tau in self._tau.items()
         }
         logits = functional_call(self.model, weights, kwargs={"input_ids": ids, "attention_mask": mask}).logits
-        log_p = torch.log_softmax(logits, -1)
+        return torch.log_softmax(logits, -1)
+
+    def entropy(self, coefficients: Mapping[str, torch.Tensor], ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the mean entropy (nats) of the predictions for a padded batch."""
+        log_p = self.log_probabilities(coefficients, ids, mask)
         return -(log_p.exp() * log_p).sum(-1).mean()
 
 
@@ -92,19 +103,66 @@ def _changed(name: str, sources: Sequence[TaskVector]) -> bool:
     return any(name in s.dense or name in s.rows for s in sources)
 
 
-def adapt_to_target(
-    inputs: Mapping[str, Any],
-    weights: Sequence[float],
-    parameters: Mapping[str, Any],
-    block_of: Callable[[str], str],
-    base: str,
-    max_length: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Learn the coefficients of a merge of the workflow.
+class Subject:
+    """Merges of some sources, and sentences of the target.
 
     Parameters
     ----------
+    base : path
+        θ₀'s folder.
+    sources : list of TaskVector
+    texts : sequence of str
+        The target's sentences.
+    block_of : callable
+        Tensor name → the block of the model that shares a coefficient.
+    max_length : int
+        Longer sentences are cut.
+    """
+
+    def __init__(
+        self,
+        base: str | Path,
+        sources: Sequence[TaskVector],
+        texts: Sequence[str],
+        block_of: Callable[[str], str],
+        max_length: int,
+    ) -> None:
+        compact = compact_model(base, [texts], max_length)
+        (self.encoded,), self._pad, self.count = compact.encoded, compact.vocabulary.pad, len(sources)
+        self.merged = Merged(compact.model, compact.vocabulary, sources, block_of)
+
+    def batch(self, chosen: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return token ids and mask of some sentences, padded."""
+        ids, mask = _padded([self.encoded[i] for i in chosen], self._pad)
+        return ids.to(self.merged.model.device), mask.to(self.merged.model.device)
+
+    def everywhere(self, values: Sequence[float]) -> dict[str, torch.Tensor]:
+        """Return the same coefficients for all blocks."""
+        start = torch.tensor(values, dtype=torch.float32, device=self.merged.model.device)
+        return {block: start.clone() for block in self.merged.blocks}
+
+    def predictions(self, coefficients: Mapping[str, torch.Tensor], chosen: Sequence[int]) -> torch.Tensor:
+        """Return the log-probabilities of some sentences, shape (n, labels), without gradients."""
+        with torch.no_grad():
+            parts = [chosen[i : i + JUDGED] for i in range(0, len(chosen), JUDGED)]
+            return torch.cat([self.merged.log_probabilities(coefficients, *self.batch(part)) for part in parts])
+
+
+def learn_on_target(
+    learn: Callable[..., Learned],
+    inputs: Mapping[str, Any],
+    weights: Sequence[float],
+    parameters: Mapping[str, Any],
+    base: str,
+    max_length: int,
+    seed: int,
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Learn the coefficients of a merge of the workflow on the target's unlabelled text.
+
+    Parameters
+    ----------
+    learn : callable
+        `lower_entropy` or `follow_sources`.
     inputs : mapping
         ``models``, one path per source; ``text`` and ``text_digest``: one path each, the target's training
         table; ``base``: θ₀'s folder.
@@ -112,8 +170,6 @@ def adapt_to_target(
         Where the coefficients start.
     parameters : mapping
         The method's hyper-parameters.
-    block_of : callable
-        Tensor name → the block of the model that shares a coefficient.
     base : str
         θ₀'s digest.
     max_length, seed : int
@@ -121,42 +177,27 @@ def adapt_to_target(
     Returns
     -------
     dict
-        ``coefficients``: block → λ per source; ``entropy``: mean of the first and of the last ten steps (nats).
+        Block → λ per source.
+    list of float
+        See `Learned`.
     """
     texts = read_examples(inputs["text"][0], inputs["text_digest"][0])["text"].tolist()
     sources = [load_task_vector(path, base) for path in inputs["models"]]
-    adapted = adapt(inputs["base"], sources, weights, texts, parameters, block_of, max_length, seed)
-    ends = {"first": fmean(adapted.entropy[:10]), "last": fmean(adapted.entropy[-10:])}
-    return {"coefficients": adapted.coefficients, "entropy": ends}
+    blocks = blocks_of_model(inputs["base"], parameters["granularity"])
+    learned = learn(Subject(inputs["base"], sources, texts, blocks, max_length), weights, parameters, seed)
+    return learned.coefficients, learned.history
 
 
-def adapt(
-    base: str | Path,
-    sources: Sequence[TaskVector],
-    weights: Sequence[float],
-    texts: Sequence[str],
-    parameters: Mapping[str, Any],
-    block_of: Callable[[str], str],
-    max_length: int,
-    seed: int,
-) -> Adapted:
-    """Learn the coefficients of a merge; in each block their sum stays what it was at the start.
+def lower_entropy(subject: Subject, weights: Sequence[float], parameters: Mapping[str, Any], seed: int) -> Learned:
+    """Lower the entropy of the merged model's predictions; in each block the sum of λ stays what it was at the start.
 
     Parameters
     ----------
-    base : path
-        θ₀'s folder.
-    sources : list of TaskVector
+    subject : Subject
     weights : sequence of float
-        Where λ starts, in the order of `sources`.
-    texts : sequence of str
-        The target's sentences.
+        Where λ starts, in the order of the sources.
     parameters : mapping
         The method's hyper-parameters.
-    block_of : callable
-        Tensor name → the block of the model that shares a coefficient.
-    max_length : int
-        Longer sentences are cut.
     seed : int
         Of the batches.
 
@@ -165,23 +206,77 @@ def adapt(
     XlmergeError
         If the entropy is not finite.
     """
-    compact = compact_model(base, [texts], max_length)
-    model, (encoded,) = compact.model, compact.encoded
-    merged = Merged(model, compact.vocabulary, sources, block_of)
-    start = torch.tensor(weights, dtype=torch.float32, device=model.device)
-    free = {block: start.clone().requires_grad_() for block in merged.blocks}
+    start = subject.everywhere(weights)
+    free = {block: value.clone().requires_grad_() for block, value in start.items()}
     optimiser = torch.optim.Adam(list(free.values()), lr=parameters["learning_rate"])
     history = []
-    for batch in _batches(len(encoded), parameters["steps"], parameters["batch_size"], seed):
-        ids, mask = (t.to(model.device) for t in _padded([encoded[i] for i in batch], compact.vocabulary.pad))
-        loss = merged.entropy({block: _held(value, start) for block, value in free.items()}, ids, mask)
+    for batch in _batches(len(subject.encoded), parameters["steps"], parameters["batch_size"], seed):
+        coefficients = {block: _held(value, start[block]) for block, value in free.items()}
+        loss = subject.merged.entropy(coefficients, *subject.batch(batch))
         if not torch.isfinite(loss):
             raise XlmergeError("adamerging: the entropy is not finite; lower `learning_rate`")
         history.append(float(loss.detach()))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return Adapted({block: _held(value.detach(), start).tolist() for block, value in free.items()}, history)
+    return Learned({block: _held(value.detach(), start[block]).tolist() for block, value in free.items()}, history)
+
+
+def follow_sources(subject: Subject, weights: Sequence[float], parameters: Mapping[str, Any], seed: int) -> Learned:
+    """Bring the merged model's predictions near the mean of the sources'; parameters as of `lower_entropy`.
+
+    Raises
+    ------
+    XlmergeError
+        If there are fewer than two sentences, or the divergence is not finite.
+    """
+    count = len(subject.encoded)
+    if count < 2:
+        raise XlmergeError("distill: needs two sentences of the target or more, one of them to judge on")
+    held_out, training = _split(count, seed)
+    wanted = _ensemble(subject, range(count))
+    coefficients = {block: v.requires_grad_() for block, v in subject.everywhere(weights).items()}
+    optimiser = torch.optim.Adam(list(coefficients.values()), lr=parameters["learning_rate"])
+    best = {block: value.tolist() for block, value in coefficients.items()}
+    history = [float(_divergence(wanted[held_out], subject.predictions(coefficients, held_out)))]
+    since = 0
+    for step, batch in enumerate(_batches(len(training), parameters["steps"], parameters["batch_size"], seed), 1):
+        chosen = [training[i] for i in batch]
+        loss = _divergence(wanted[chosen], subject.merged.log_probabilities(coefficients, *subject.batch(chosen)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if step % JUDGE_EVERY and step < parameters["steps"]:
+            continue
+        judged = float(_divergence(wanted[held_out], subject.predictions(coefficients, held_out)))
+        if not isfinite(judged):
+            raise XlmergeError("distill: the divergence is not finite; lower `learning_rate`")
+        since = 0 if judged < min(history) else since + 1
+        if not since:
+            best = {block: value.tolist() for block, value in coefficients.items()}
+        history.append(judged)
+        if since >= parameters["patience"]:
+            break
+    return Learned(best, history)
+
+
+def _split(count: int, seed: int) -> tuple[list[int], list[int]]:
+    """Return positions of the held-out quarter, at most `HELD_OUT`, and of the rest."""
+    generator = torch.Generator().manual_seed(derive_seed("held out", seed))
+    order = torch.randperm(count, generator=generator).tolist()
+    size = min(HELD_OUT, max(1, count // 4))
+    return sorted(order[:size]), sorted(order[size:])
+
+
+def _ensemble(subject: Subject, chosen: Sequence[int]) -> torch.Tensor:
+    """Return the mean of the sources' probabilities, shape (n, labels)."""
+    corners = [[float(i == j) for j in range(subject.count)] for i in range(subject.count)]
+    return torch.stack([subject.predictions(subject.everywhere(corner), chosen).exp() for corner in corners]).mean(0)
+
+
+def _divergence(wanted: torch.Tensor, log_p: torch.Tensor) -> torch.Tensor:
+    """Return the mean of KL(wanted ‖ p) in nats."""
+    return torch.nn.functional.kl_div(log_p, wanted, reduction="batchmean")
 
 
 def _held(values: torch.Tensor, start: torch.Tensor) -> torch.Tensor:

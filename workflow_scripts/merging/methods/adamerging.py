@@ -1,28 +1,23 @@
 """AdaMerging: coefficients learned on the target's unlabelled text."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from statistics import fmean
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from workflow_scripts.core.errors import XlmergeError
-from workflow_scripts.merging.arithmetic import weighted_sum
-from workflow_scripts.merging.pieces import Context, Layout, Piece
+from workflow_scripts.merging.coefficients import GRANULARITY, Granularity, merge_blocks, require_coefficients
+from workflow_scripts.merging.pieces import Context, Piece
 from workflow_scripts.merging.streaming import Sources
 
 USES_WEIGHTS = True
-WHOLE = "model"
-
-Granularity = Literal["task_wise", "layer_wise"]
 
 
 def adamerging(
     piece: Piece,
     *,
-    granularity: Annotated[
-        Granularity, Field(description="One coefficient per source, or one per source and block of the model.")
-    ] = "task_wise",
+    granularity: Annotated[Granularity, Field(description=GRANULARITY)] = "task_wise",
     steps: Annotated[int, Field(ge=1, description="Optimiser steps.")] = 200,
     batch_size: Annotated[int, Field(ge=1, description="Sentences per step.")] = 16,
     learning_rate: Annotated[float, Field(gt=0, description="Of Adam.")] = 1e-3,
@@ -32,8 +27,8 @@ def adamerging(
     λ starts at the selected weights; Adam minimises the mean entropy of the merged model's predictions on the
     target's training sentences without their labels. In each block Σ λᵢ stays what it was at the start: longer task
     vectors alone make predictions more certain, not better, so that the entropy may choose a direction but no length.
-    Blocks are the encoder's layers, what comes before them (with
-    the embedding), and the head with all that comes after them.
+    Blocks are the encoder's layers, what comes before them (with the embedding), and the head with all that comes after
+    them.
 
     Parameters
     ----------
@@ -49,18 +44,7 @@ def adamerging(
     Yang et al. 2023 (arXiv 2310.02575), who start at 0.3, leave Σ λᵢ free and adapt on the test data;
     here test data are never seen.
     """
-    block = block_of(piece.tensor.name, granularity, piece.context.layout)
-    return weighted_sum(piece.tau, np.asarray(piece.context.coefficients[block], np.float64))
-
-
-def block_of(name: str, granularity: Granularity, layout: Layout) -> str:
-    """Return the block of the model that a tensor belongs to."""
-    if granularity == "task_wise":
-        return WHOLE
-    layer = layout.layer(name)
-    if layer is not None:
-        return f"layer {layer}"
-    return "embedding" if layout.part(name) == "embedding" or "embed" in name else "head"
+    return merge_blocks(piece, granularity)
 
 
 def adapt(
@@ -71,28 +55,16 @@ def adapt(
     max_length: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Learn the coefficients of a merge on the target's text; see `adaptation.adapt_to_target`."""
-    from workflow_scripts.merging.adaptation import adapt_to_target
-    from workflow_scripts.models.checkpoints import skeleton
+    """Learn the coefficients of a merge on the target's text; see `adaptation.learn_on_target`."""
+    from workflow_scripts.merging.adaptation import learn_on_target, lower_entropy
 
-    layout = Layout.of(skeleton(inputs["base"]))
-
-    def block(name: str) -> str:
-        return block_of(name, parameters["granularity"], layout)
-
-    return adapt_to_target(inputs, weights, parameters, block, base, max_length, seed)
+    learned, entropy = learn_on_target(lower_entropy, inputs, weights, parameters, base, max_length, seed)
+    return {"coefficients": learned, "entropy": {"first": fmean(entropy[:10]), "last": fmean(entropy[-10:])}}
 
 
 def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> None:
-    """Check that there are coefficients.
-
-    Raises
-    ------
-    XlmergeError
-        If nobody has learned them.
-    """
-    if not context.coefficients:
-        raise XlmergeError("adamerging needs coefficients that were learned on the target's text: run it in a workflow")
+    """Check that there are coefficients."""
+    require_coefficients(context, "adamerging", "the target's text")
 
 
 def supervision(parameters: Mapping[str, Any]) -> str:
