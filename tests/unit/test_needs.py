@@ -129,11 +129,17 @@ def test_what_is_measured_on_which_model_with_which_text(tmp_path):
     assert (told["measurement"], told["text"], told["split"]) == ("gram", "de-DE", "train")
 
 
-def test_only_a_merge_that_adapts_gets_the_targets_sentences(tmp_path):
-    for method, files in (("average", []), ("adamerging", ["de-DE/train"]), ("distill", ["de-DE/train"])):
-        found = needs(block(method))
+def test_only_merges_that_look_at_sentences_get_them(tmp_path):
+    of_sources = ["en-US/validation", "es-ES/validation"]
+    for method, more, files in (
+        ("average", {}, []),
+        ("adamerging", {}, ["de-DE/train"]),
+        ("distill", {}, ["de-DE/train"]),
+        ("regmean", {"progressive": True}, of_sources),
+    ):
+        found = needs(block(method, **more))
         (name,) = (n for n in found.methods if n.startswith(method) and n != "average_all")
-        given = {"method": method, "parameters": {}}
+        given = {"method": method, "parameters": more}
         assert planned(tmp_path, found, **{name: given}).text_files("{locale}/{split}")(wildcards()) == files
 
 

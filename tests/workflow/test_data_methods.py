@@ -20,11 +20,21 @@ CONFIG: dict[str, Any] = local_config(
         {
             "name": "data",
             "fixed": {"num_languages": 2, "similarity_type": "URIEL", "weights": "uniform", "steps": 3, "examples": 8},
-            "sweep": {"method": ["regmean", "adamerging"]},
+            "sweep": {"method": ["regmean", "adamerging", "distill"]},
         },
         {
             "name": "fisher",
             "fixed": {"num_languages": 2, "weights": "uniform", "method": "fisher", "examples": 8, "text": "both"},
+        },
+        {
+            "name": "upwards",
+            "fixed": {
+                "num_languages": 2,
+                "weights": "uniform",
+                "method": "regmean",
+                "progressive": True,
+                "examples": 8,
+            },
         },
         {
             "name": "families",
@@ -56,14 +66,16 @@ def test_the_results_tell_what_was_learned_and_what_it_saw(finished: Path) -> No
     adapted = next(f for name, f in facts.items() if name.startswith("adamerging"))["adaptation"]
     assert len(adapted["coefficients"]["model"]) == 2 and adapted["entropy"]["first"] > 0
     norms = [f["encoder"]["norm"] for f in facts.values()]
-    assert len(set(norms)) == len(norms) == 5, "four experiments and average_all"
+    assert len(set(norms)) == len(norms) == 7, "six experiments and average_all"
     details = pd.read_csv(finished / "results/own/report/merge_details.csv").groupby("experiment")["tier"].first()
     tiers = {name.split("_URIEL")[0]: tier for name, tier in details.items()}
     assert tiers == {
         "adamerging_steps-3": "unlabelled",
+        "distill_steps-3": "unlabelled",
         "fisher_examples-8_text-both": "unlabelled",
         "hierarchical_by-genus": "labelled training",
         "regmean_examples-8": "none",
+        "regmean_examples-8_progressive-True": "none",
     }
 
 

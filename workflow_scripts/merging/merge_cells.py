@@ -37,10 +37,12 @@ class Identities:
     ----------
     inputs : mapping
         ``models`` and ``model_digests`` in the order of ``settings["models"]``; ``measurements`` and
-        ``measurement_digests`` in the order of ``settings["measurements"]``; ``text_digest``.
+        ``measurement_digests`` in the order of ``settings["measurements"]``; ``text_digest`` in the order of
+        ``settings["texts"]``.
     settings : mapping
         ``target``; ``seed``; ``models``: [locale, seed] pairs; ``merges``: experiment → merge slice of the plan;
-        ``codes``: experiment → code fingerprint; ``measurements``: what was measured.
+        ``codes``: experiment → code fingerprint; ``measurements``: what was measured; ``texts``: [locale, split] of the
+        sentences that merges look at.
     read : callable
         Digest file → digest, or None where it is not known yet.
     """
@@ -66,9 +68,9 @@ class Identities:
             shape["groups"] = entry["groups"]
         if "measurements" in entry:
             files |= {f"measurements of {s}": f for s, f in self.measurements("measurement_digests", entry).items()}
-        if self.adapts(entry):
+        if "texts" in entry:
             shape["seed"] = self.seed
-            files["text"] = self.inputs["text_digest"]
+            files["text"] = self.texts("text_digest", entry)
         return _identity(shape, files, self.read)
 
     def _shrunk(self, merge: str | None, entry: Slice) -> str | None:
@@ -79,10 +81,6 @@ class Identities:
         """Seed of what the merges of this target draw."""
         return derive_seed("merge", self.settings["target"], self.settings["seed"])
 
-    def adapts(self, entry: Slice) -> bool:
-        """Return whether a merge's method learns from the target's text."""
-        return load_method(entry["method"], entry["parameters"]).adapts
-
     def of_sources(self, key: str, entry: Slice) -> list[str]:
         """Return a merge's part of the inputs that belong to sources."""
         places = by_wildcards(self.inputs[key], map(tuple, self.settings["models"]))
@@ -91,6 +89,13 @@ class Identities:
     def top1(self, key: str, entry: Slice) -> str:
         """Return the input that belongs to the source that the selector ranked first."""
         return self.of_sources(key, entry)[entry["sources"].index(entry["top1"])]
+
+    def texts(self, key: str, entry: Slice) -> list[str]:
+        """Return a merge's part of the inputs that hold sentences."""
+        if "texts" not in entry:
+            return []
+        places = by_wildcards(self.inputs[key], map(tuple, self.settings["texts"]))
+        return [places[tuple(text)] for text in entry["texts"]]
 
     def measurements(self, key: str, entry: Slice) -> dict[str, list[str]]:
         """Return source → the files with what was measured on it."""
@@ -117,7 +122,7 @@ class MergeJob:
     ----------
     inputs : mapping
         ``base``, ``base_digest``; what `Identities` reads; the target's example tables; ``text`` and ``text_digest``:
-        its training table, if a merge adapts to it; ``precision``: see `evaluation.cells`.
+        tables with the sentences that merges look at; ``precision``: see `evaluation.cells`.
     settings : mapping
         What `Identities` reads, and ``scoring``: see `evaluation.cells.CellCache`.
 
@@ -224,9 +229,19 @@ class MergeJob:
         entry = self.settings["merges"][name]
         inputs = {**self.inputs, **{k: self.made_of.of_sources(k, entry) for k in ("models", "model_digests")}}
         inputs |= {k: self.made_of.measurements(k, entry) for k in ("measurements", "measurement_digests")}
-        adapted = self._adapt(inputs, entry) if self.made_of.adapts(entry) else {}
-        facts = merge_models(inputs, entry, self.base, out, adapted.get("coefficients"))
+        adapted, measured = self._look_at_texts(inputs, entry, out.parent) if "texts" in entry else ({}, {})
+        facts = merge_models(inputs, entry, self.base, out, adapted.get("coefficients"), measured)
         return {**facts, **({"adaptation": adapted} if adapted else {})}
+
+    def _look_at_texts(
+        self, inputs: Mapping[str, Any], entry: Slice, folder: Path
+    ) -> tuple[dict[str, Any], dict[str, Path]]:
+        """Return what a method learns from the sentences that it looks at, and the files with what it measures."""
+        given = {**inputs, **{key: self.made_of.texts(key, entry) for key in ("text", "text_digest")}}
+        method = load_method(entry["method"], entry["parameters"])
+        known = (self.base, self.settings["scoring"]["evaluation"]["max_length"], self.made_of.seed)
+        adapted = method.adapt(given, entry["weights"], *known) if method.adapts else {}
+        return adapted, method.measure(given, entry, *known, folder)
 
     def _shrink(self, name: str, out: Path) -> dict[str, Any]:
         """Write the first source's task vector, as long as the merged one is; return its facts."""
@@ -238,11 +253,6 @@ class MergeJob:
         merged = self._facts(self.identities[parent]).get(read_json)
         inputs = {key: [self.made_of.top1(key, entry)] for key in ("models", "model_digests")}
         return shrink_model({**inputs, "base": self.inputs["base"]}, self.base, merged, out)
-
-    def _adapt(self, inputs: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-        max_length = self.settings["scoring"]["evaluation"]["max_length"]
-        method = load_method(entry["method"], entry["parameters"])
-        return method.adapt(inputs, entry["weights"], self.base, max_length, self.made_of.seed)
 
     def _cached(self, identity: str) -> bool:
         scores = [self._cells(identity).find(self.target, split) for split in SPLITS]

@@ -17,8 +17,10 @@ A method is one module in ``merging/methods/``:
 - ``grouped_by(parameters)``, optional: what it has to know of each source, the source's group: ``"family"``, say, or
   ``"role"``, the pivot being of the group ``"pivot"``; None: nothing;
 - ``measurement(parameters)``, optional: what has to be measured on each source (see `Wanted`);
-- ``adapt(parameters, inputs, weights, base, max_length, seed)``, optional: learns its coefficients from the target's
-  unlabelled text;
+- ``texts(parameters, target, sources)``, optional: the sentences that it looks at while it merges: (locale, split);
+- ``adapt(parameters, inputs, weights, base, max_length, seed)``, optional: learns its coefficients from them;
+- ``measure(parameters, inputs, entry, base, max_length, seed, folder)``, optional: measures with them what depends on
+  the merge itself; returns source → file;
 - ``supervision(parameters)``, optional: what the method itself sees of the target; default ``"none"``.
 
 Every method takes ``scaling``, λ of the merged task vector: the functions whose definition has a λ declare it, for the
@@ -200,13 +202,17 @@ class Method:
 
     @property
     def adapts(self) -> bool:
-        """Whether its coefficients are learned from the target's unlabelled text."""
+        """Whether its coefficients are learned."""
         return hasattr(self.module, "adapt")
 
     @property
     def needs_data(self) -> bool:
-        """Whether it needs more than weights: measurements or adaptation."""
-        return self.adapts or self.measurement is not None
+        """Whether it needs more than weights: measurements, or sentences while it merges."""
+        return self.measurement is not None or bool(self.texts("", [""]))
+
+    def texts(self, target: str, sources: Sequence[str]) -> list[tuple[str, str]]:
+        """Return the sentences that it looks at while it merges: (locale, split)."""
+        return self.module.texts(self.settings, target, sources) if hasattr(self.module, "texts") else []
 
     @property
     def supervision(self) -> str:
@@ -221,8 +227,16 @@ class Method:
     def adapt(
         self, inputs: Mapping[str, Any], weights: Sequence[float], base: str, max_length: int, seed: int
     ) -> dict[str, Any]:
-        """Learn its coefficients from the target's text: block of the model → one per source; see `adaptation`."""
+        """Learn its coefficients from its texts: block of the model → one per source; see `adaptation`."""
         return self.module.adapt(self.settings, inputs, weights, base, max_length, seed)
+
+    def measure(
+        self, inputs: Mapping[str, Any], entry: Mapping[str, Any], base: str, max_length: int, seed: int, folder: Path
+    ) -> dict[str, Path]:
+        """Measure what depends on the merge itself: source → file; nothing, if the method has no such thing."""
+        if not hasattr(self.module, "measure"):
+            return {}
+        return self.module.measure(self.settings, inputs, entry, base, max_length, seed, folder)
 
     def check_sources(self, count: int) -> None:
         """Raise an `XlmergeError` if it does not take that many sources."""

@@ -6,6 +6,7 @@ two random draws: trimming it or electing signs in it means nothing, and merges 
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def merge_models(
     base: str,
     out: Path,
     coefficients: Mapping[str, Sequence[float]] | None = None,
+    measured: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Merge the models of a plan entry's slice.
 
@@ -88,6 +90,8 @@ def merge_models(
         The merged task vector, in a temporary folder: it is written in place.
     coefficients : mapping, optional
         For methods that adapt: what was learned.
+    measured : mapping, optional
+        Source → a file with what was measured along with this merge.
 
     Returns
     -------
@@ -99,7 +103,10 @@ def merge_models(
     own_heads = [
         verify_task_vector(model.path, model.digest_file, base).get(OWN_HEAD) for model in stated(inputs, "model")
     ]
-    sources = sources_of(inputs, entry)
+    sources = [
+        replace(source, measurements=(measured[source.name],)) if measured else source
+        for source in sources_of(inputs, entry)
+    ]
     layout = Layout.of(skeleton(inputs["base"]))
     theta0 = Path(inputs["base"]) / "model.safetensors"
     merge_facts = merge_files(

@@ -65,16 +65,8 @@ class Planned:
         return sorted({file for job in jobs for name in templates for file in self.measurement_files(name)(job)})
 
     def text_files(self, template: str) -> Files:
-        """Return a function: the target's training sentences, if one of its merges adapts to them."""
-
-        def files(wildcards: Wildcards) -> list[str]:
-            return self._text(template, self.merges(wildcards), wildcards)
-
-        return files
-
-    def _text(self, template: str, merges: Iterable[str], wildcards: Wildcards) -> list[str]:
-        adapts = any(self.needs.methods[name].adapts for name in merges)
-        return [template.format(locale=wildcards.target, split="train")] if adapts else []
+        """Return a function: the files with the sentences that merges look at while they are made."""
+        return lambda w: _read(template, self.merges(w))
 
     def merge(self, wildcards: Wildcards) -> dict[str, Any]:
         """Return the settings of the merges."""
@@ -87,6 +79,7 @@ class Planned:
             "models": _models(merges),
             "merges": merges,
             "measurements": _measurements(merges),
+            "texts": _texts(merges),
             "codes": {name: self.codes[name] for name in merges},
             "scoring": self.needs.scoring(),
         }
@@ -110,8 +103,8 @@ class Planned:
         return lambda w: _measured(template, _measurements(self.candidates(w)), w)
 
     def candidate_text(self, template: str) -> Files:
-        """Return a function: the target's training sentences, if such a merge adapts to them."""
-        return lambda w: self._text(template, self.candidates(w), w)
+        """Return a function: the files with the sentences that such merges look at."""
+        return lambda w: _read(template, self.candidates(w))
 
     def starts(self, wildcards: Wildcards) -> list[Key]:
         """Return the models that they start from, and those that are merged into one to start from: (locale, seed)."""
@@ -160,6 +153,15 @@ def _measured(template: str, measurements: Iterable[Key], wildcards: Wildcards) 
         template.format(measurement=measurement, locale=locale, seed=wildcards.seed, text=text, split=split)
         for measurement, locale, text, split in measurements
     ]
+
+
+def _texts(merges: Slices) -> list[Key]:
+    """Return the sentences that merges look at while they are made: (locale, split)."""
+    return _unique(text for entry in merges.values() for text in entry.get("texts", ()))
+
+
+def _read(template: str, merges: Slices) -> list[str]:
+    return [template.format(locale=locale, split=split) for locale, split in _texts(merges)]
 
 
 def _unique(keys: Iterable[Iterable[Any]]) -> list[Key]:

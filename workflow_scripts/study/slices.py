@@ -40,7 +40,8 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
     Sources are in alphabetical order, and a method that ignores weights gets uniform ones: a change that cannot change
     the result changes nothing here. ``models``: [locale, seed] of each source; ``top1``: the source that came first,
     where a baseline asks for it; ``measurements``: what has to be measured on each source, as
-    [measurement, locale, text's locale, split].
+    [measurement, locale, text's locale, split]; ``texts``: the sentences that the merge looks at while it is made, as
+    [locale, split].
     """
     uses_weights = registry.load("merge method", entry["method"]).USES_WEIGHTS
     sources = sorted(entry["sources"], key=_name)
@@ -56,7 +57,10 @@ def merge_slice(entry: Mapping[str, Any]) -> dict[str, Any]:
         parts["top1"] = _name(entry["sources"][0])
     if "groups" in entry:
         parts["groups"] = entry["groups"]
-    wanted = load_method(entry["method"], entry["parameters"]).measurement
+    method = load_method(entry["method"], entry["parameters"])
+    if texts := method.texts(entry["target"], names):
+        parts["texts"] = [list(text) for text in texts]
+    wanted = method.measurement
     if wanted is not None:
         parts["measurements"] = {
             s: [[wanted.key, s, *text] for text in wanted.texts(s, entry["target"])] for s in names

@@ -48,6 +48,11 @@ def distill(
     return merge_blocks(piece, granularity)
 
 
+def texts(parameters: Mapping[str, Any], target: str, sources: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the sentences that it learns from."""
+    return [(target, "train")]
+
+
 def adapt(
     parameters: Mapping[str, Any],
     inputs: Mapping[str, Any],

@@ -1,7 +1,8 @@
 """RegMean: linear layers merged so that their outputs stay near those of the sources."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -46,6 +47,9 @@ def regmean(
     alpha: Annotated[
         float, Field(ge=0, le=1, description="Factor of the off-diagonal elements of a measured G.")
     ] = 0.9,
+    progressive: Annotated[
+        bool, Field(description="Measure a layer in a model whose layers below are merged already; not beforehand.")
+    ] = False,
     text: Text = "sources",
     examples: Examples = 256,
     ridge: Annotated[
@@ -65,7 +69,9 @@ def regmean(
     elements times ``alpha``. ``free``: Gᵢ = τᵢᵀτᵢ/‖τᵢ‖²_F, for the matrices of the encoder's layers; with ridge → 0 the
     exact minimiser of WUDI's objective. ε = ridge·tr(Σ wᵢGᵢ)/d; τ_A is the anchor's merge, 0 without one. Where few
     sentences or few directions determine the solution, it is long without a ridge; an anchor keeps what they leave
-    open. The equations are solved in float64. The solution is linear in Wᵢ, so it is taken of τᵢ: the same, with less
+    open. ``progressive``: layers are merged in order, and Gᵢ is what a layer of source i sees when its sentences come
+    through the merged layers below (RegMean++); that is measured for each merge, and costs half a pass per layer. The
+    equations are solved in float64. The solution is linear in Wᵢ, so it is taken of τᵢ: the same, with less
     rounding.
 
     Parameters
@@ -80,8 +86,8 @@ def regmean(
     Notes
     -----
     Jin et al. 2022 (arXiv 2212.09849); free statistics: arXiv 2604.01329, 2603.02945, objective: WUDI, 2503.08099;
-    anchor: arXiv 2605.12843. Without a ridge, an input feature that is 0 in all sources says nothing about its weights:
-    they are merged as Σ wᵢτᵢ.
+    progressive: arXiv 2508.03121; anchor: arXiv 2605.12843. Without a ridge, an input feature that is 0 in all sources
+    says nothing about its weights: they are merged as Σ wᵢτᵢ.
     """
     state: Statistics = piece.state
     if not state.grams.covers(piece.tensor):
@@ -139,9 +145,31 @@ def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Sh
 
 def measurement(parameters: Mapping[str, Any]) -> Wanted | None:
     """Return what has to be measured on every source."""
-    if parameters["statistics"] == "free":
+    if parameters["statistics"] == "free" or parameters["progressive"]:
         return None
     return Wanted("gram", {"examples": parameters["examples"]}, parameters["text"])
+
+
+def texts(parameters: Mapping[str, Any], target: str, sources: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the sentences that pass through what is merged so far: each source's own."""
+    return [(source, "validation") for source in sources] if parameters["progressive"] else []
+
+
+def measure(
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    base: str,
+    max_length: int,
+    seed: int,
+    folder: Path,
+) -> dict[str, Path]:
+    """Measure the Gram matrices along with the merge; see `progressive.measure_upwards`."""
+    if not parameters["progressive"]:
+        return {}
+    from workflow_scripts.merging.progressive import measure_upwards
+
+    return measure_upwards("regmean", parameters, inputs, entry, base, max_length, seed, folder)
 
 
 def supervision(parameters: Mapping[str, Any]) -> str:
@@ -155,7 +183,9 @@ def needs_base(parameters: Mapping[str, Any]) -> bool:
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Raise an `XlmergeError` if the anchor does not work on pieces, or has no weight."""
+    """Raise an `XlmergeError` if the anchor does not work on pieces or has no weight, or nothing can be measured."""
+    if parameters["progressive"] and (parameters["statistics"], parameters["text"]) != ("measured", "sources"):
+        raise XlmergeError("regmean: `progressive` needs `statistics: measured` and `text: sources`")
     if parameters["anchor"] is None:
         return
     if inner_method(parameters, "anchor").combines:
