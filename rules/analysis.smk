@@ -1,5 +1,5 @@
 # Needs: evaluations and items, matrices, the plan, similarities, logits on validation data. Makes: what the run shows and how
-# surely: comparisons, the ledger of claims, whether the effect of merging can be predicted, and what to do for each target.
+# surely: comparisons, merges' worth in labels, the ledger of claims, whether the effect of merging can be predicted, and what to do for each target.
 
 
 rule analyse:
@@ -21,6 +21,7 @@ rule analyse:
     output:
         comparisons=f"{P.report}/statistics.csv",
         comparison_facts=f"{P.report}/statistics.json",
+        prices=f"{P.report}/worth_in_labels.csv",
         claims=f"{P.report}/claims.csv",
         predictor=P.predictor,
         recommendations=P.recommendations,

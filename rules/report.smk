@@ -9,6 +9,7 @@ FIGURES = [
     "merge_improvement_analysis",
     "zero_shot_comparison",
     "nxn_heatmap",
+    *(["worth_in_labels"] if N.few_shot else []),
 ]
 SIDECARS = N.looked_up() + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
 
@@ -23,6 +24,7 @@ rule write_report:
         comparisons=rules.analyse.output.comparisons,
         comparison_facts=rules.analyse.output.comparison_facts,
         claims=rules.analyse.output.claims,
+        prices=rules.analyse.output.prices,
         data_facts=ancient(expand(P.examples_info, locale=LOCALES, split=SPLITS)),
         tables=ancient(expand(P.examples, locale=LOCALES, split="test")),
         table_digests=expand(P.examples_digest, locale=LOCALES, split="test"),
@@ -60,6 +62,7 @@ rule write_report:
 rule figures:
     input:
         **N.results(),
+        prices=rules.analyse.output.prices,
     output:
         figures=[
             report(

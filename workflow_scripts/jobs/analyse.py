@@ -1,4 +1,4 @@
-"""What the run shows and how surely: comparisons, claims, whether an effect can be predicted, what to do per target."""
+"""What the run shows and how surely: comparisons, prices, claims, whether an effect can be predicted, what to do."""
 
 from typing import Any
 
@@ -13,15 +13,17 @@ from workflow_scripts.findings.predictor.recommendations import recommendations
 from workflow_scripts.findings.predictor.tiers import predictor_summary
 from workflow_scripts.results.run_results import read_results
 from workflow_scripts.statistics.comparison import compare_run
+from workflow_scripts.statistics.label_prices import label_prices
 
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
-    """Write the comparisons and what else is to be known about them, the ledger, the predictor and its advice."""
+    """Write the comparisons and their facts, what merges are worth in labels, the ledger, the predictor, its advice."""
     results = read_results(inputs, settings)
     items = by_wildcards(inputs["items_of"], results.targets)
     table, facts = compare_run(results, items)
     write_table(table, outputs["comparisons"])
     write_json(outputs["comparison_facts"], facts)
+    write_table(label_prices(results, items), outputs["prices"])
     write_table(check_claims(PairedRun(results, items)), outputs["claims"])
     evidence = read_evidence(results, items, inputs, settings)
     write_json(outputs["predictor"], predictor_summary(evidence))

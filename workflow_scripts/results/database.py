@@ -18,7 +18,7 @@ from workflow_scripts.selection.systems import headline
 Row = dict[str, Any]
 COPIED = (
     "sources", "weights", "accuracy", "n", "clusters", "low", "high", "accuracy_validation", "macro_f1", "nll", "ece",
-    "effect_best", "effect_mean",
+    "effect_best", "effect_mean", "worth_in_labels", "worth_bound",
 )  # fmt: skip
 VIEWS = {
     "best_method_per_target": """

@@ -37,6 +37,8 @@ class Results:
         config has them; ``measures``: similarity type → measure.
     failures : list of dict
         Per target and seed: ``target``, ``seed``, ``failed``: merges that could not be made → why.
+    prices : DataFrame
+        ``worth_in_labels.csv``; empty for who does not read it, and in a run without the baseline `few_shot`.
     """
 
     systems: pd.DataFrame
@@ -47,6 +49,7 @@ class Results:
     languages: dict[str, dict[str, Any]]
     settings: dict[str, Any]
     failures: list[dict[str, Any]] = field(default_factory=list)
+    prices: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def mean(self) -> pd.DataFrame:
@@ -147,6 +150,14 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
         languages=settings["languages"],
         settings=settings["run"],
         failures=list(map(read_json, inputs["failures"])),
+        prices=_read_prices(inputs["prices"]) if "prices" in inputs else pd.DataFrame(),
+    )
+
+
+def _read_prices(path: str) -> pd.DataFrame:
+    words = ("target", "bound", "low_bound", "high_bound")
+    return pd.read_csv(
+        path, keep_default_na=False, na_values={"sentences": "", "low": "", "high": ""}, dtype=dict.fromkeys(words, str)
     )
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from workflow_scripts.results.labelled_curves import labelled_curves, price
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.selection.systems import (
     BEST_SINGLE,
     BEST_SINGLE_ORACLE,
     BEST_SOURCE_ORACLE,
     ENSEMBLE,
+    FEW_SHOT,
     JOINT,
     JOINT_ALL,
     MEAN_SINGLE,
@@ -65,7 +67,8 @@ def merge_details(results: Results) -> pd.DataFrame:
     numbered = results.systems[results.systems["seed"].astype(str) != "mean"].copy()
     numbered["seed"] = numbered["seed"].astype(int)
     accuracy = numbered.set_index(["target", "seed", "experiment", "system"])
-    rows = [_detail(entry, accuracy, results) for entry in results.plan.values()]
+    curves = {seed: labelled_curves(rows, FEW_SHOT) for seed, rows in numbered.groupby("seed")}
+    rows = [_detail(entry, accuracy, results) | _worth(entry, accuracy, curves) for entry in results.plan.values()]
     return pd.DataFrame(rows).sort_values(["target", "experiment", "seed"], ignore_index=True)
 
 
@@ -97,6 +100,15 @@ def _detail(entry: dict[str, Any], systems: pd.DataFrame, results: Results) -> d
     row |= {f"vs_{column(b)}": accuracy - beside[b] for b in (BEST_SINGLE_ORACLE, BEST_SINGLE)}
     row["warnings"] = ";".join(entry["warnings"])
     return row
+
+
+def _worth(
+    entry: dict[str, Any], systems: pd.DataFrame, curves: Mapping[Any, dict[str, pd.DataFrame]]
+) -> dict[str, Any]:
+    """Return with how many labelled sentences the best source, fine-tuned on them, reaches a merge."""
+    target, seed = entry["target"], entry["seed"]
+    found = price(curves[seed].get(target), _accuracy(systems, (target, seed, entry["experiment"], MERGE)))
+    return {"worth_in_labels": found.sentences, "worth_bound": found.bound}
 
 
 def _accuracy(systems: pd.DataFrame, key: tuple[str, int, str, str]) -> float:

@@ -47,6 +47,8 @@ class Needs:
         Experiment, or baseline that is a merge → its merge method.
     measurements : dict of str to Wanted
         What methods want to know of models, by the name that it has in paths.
+    few_shot : bool
+        Are there trainings on the targets' validation data?
     trained : list of str
         The targets that have baselines which are trained.
     precision : list of str
@@ -63,7 +65,8 @@ class Needs:
         wanted = [method.measurement for method in self.methods.values() if method.measurement]
         self.measurements = {measurement.key: measurement for measurement in wanted}
         joint = {target for spec in study.experiments.values() for target in spec.joint}
-        self.trained = [t for t in study.targets if FEW_SHOT in run.baselines or t in joint]
+        self.few_shot = FEW_SHOT in run.baselines
+        self.trained = [t for t in study.targets if self.few_shot or t in joint]
         self.precision = [] if run.evaluation.precision == FLOAT32 else [study.paths.precision]
 
     def experiments_of(self, target: str) -> list[str]:
@@ -156,7 +159,7 @@ class Needs:
     def validation_matrices(self) -> list[str]:
         """Return the matrices that baselines choose by, if there are such baselines."""
         soups = any(name.startswith(SEED_SOUP) for name in self.study.merged_baselines)
-        wanted = soups or {FEW_SHOT, SCALED_TOP1} & set(self.run.baselines)
+        wanted = soups or self.few_shot or SCALED_TOP1 in self.run.baselines
         return expand(self.paths.seed_matrix_validation, seed=self.run.seeds) if wanted else []
 
     @property

@@ -30,6 +30,7 @@ from workflow_scripts.report.blocks import (
 )
 from workflow_scripts.report.marks import Link, Text, Verdict, marked
 from workflow_scripts.report.run_data import LABELS_CHOOSE, RunData
+from workflow_scripts.report.sections.prices import worth_in_labels
 from workflow_scripts.selection.systems import (
     BEST_SINGLE,
     ENGLISH,
@@ -170,7 +171,8 @@ def what_was_run(data: RunData) -> str:
 
 def answer(data: RunData) -> list[Text]:
     """Return the answer in sentences."""
-    return [_levels(data), *_without_labels(data), _difference(data), _advice(data), *_training_instead(data)]
+    merging = [_levels(data), *_without_labels(data), _difference(data), _advice(data)]
+    return [*merging, *_training_instead(data), *worth_in_labels(data)]
 
 
 def _without_labels(data: RunData) -> list[Text]:
