@@ -175,7 +175,7 @@ def test_batches_go_through_all_sentences_before_any_comes_again():
     assert sorted(order[:5]) == sorted(order[5:10]) == [0, 1, 2, 3, 4] and len(order) == 12
 
 
-@pytest.mark.parametrize("method", ["adamerging", "distill"])
+@pytest.mark.parametrize("method", ["adamerging", "distill", "evolve"])
 def test_without_coefficients_there_is_no_merge(method):
     with pytest.raises(XlmergeError, match="run it in a workflow"):
         merge([{"a": [1.0]}, {"a": [2.0]}], method)

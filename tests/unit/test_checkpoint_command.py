@@ -87,7 +87,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path):
     assert done.stderr.strip() == f"xlmerge: error: {tmp_path}/a/b does not exist"
 
 
-@pytest.mark.parametrize("method", ["fisher", "regmean", "adamerging", "distill"])
+@pytest.mark.parametrize("method", ["fisher", "regmean", "adamerging", "distill", "evolve"])
 def test_methods_that_need_data_are_refused(method, models, tmp_path):
     done = merging(models, tmp_path, method)
     assert done.exit_code == 1

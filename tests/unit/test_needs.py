@@ -135,6 +135,7 @@ def test_only_merges_that_look_at_sentences_get_them(tmp_path):
         ("average", {}, []),
         ("adamerging", {}, ["de-DE/train"]),
         ("distill", {}, ["de-DE/train"]),
+        ("evolve", {}, ["de-DE/validation"]),
         ("regmean", {"progressive": True}, of_sources),
     ):
         found = needs(block(method, **more))

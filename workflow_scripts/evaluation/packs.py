@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ class Scores:
         losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
         predictions = logits.argmax(1).astype(np.int16)
         return cls(logits.astype(np.float16), predictions, predictions == labels, losses.astype(np.float32))
+
+    def replaced(self, rows: Sequence[int], other: "Scores") -> "Scores":
+        """Return the scores with some items' taken from other scores of the same items."""
+        parts = {part: getattr(self, part).copy() for part in PARTS}
+        for part, values in parts.items():
+            values[list(rows)] = getattr(other, part)[list(rows)]
+        return Scores(**parts)
 
     def digest(self) -> str:
         """Return the digest of all values."""

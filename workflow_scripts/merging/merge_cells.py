@@ -219,19 +219,37 @@ class MergeJob:
             facts = self.merge(name, merged) if name in self.settings["merges"] else self._shrink(name, merged)
             with self._facts(identity, name).stored(watch.lap()) as path:
                 write_json(path, facts)
+            folds = facts.get("adaptation", {}).get("folds", ())
+            others = [(fold["sentences"], self._without(name, fold, scorer, Path(folder))) for fold in folds]
             for (target, split), scores in scorer.scores(load_task_vector(merged, self.base)):
+                for sentences, judged in others if split == "validation" else ():
+                    scores = scores.replaced(sentences, judged)  # noqa: PLW2901
                 self._cells(identity, name).store(target, split, scores, watch.lap())
+
+    def _without(self, name: str, fold: Mapping[str, Any], scorer: Any, folder: Path) -> Any:
+        """Return the validation scores of the merge whose coefficients were chosen without a fold."""
+        from workflow_scripts.merging.workflow_merge import merge_models
+        from workflow_scripts.models.checkpoints import load_task_vector
+
+        entry, out = self.settings["merges"][name], folder / "fold.safetensors"
+        merge_models(self._inputs_of(entry), entry, self.base, out, fold["coefficients"])
+        scores = {split: scores for (_, split), scores in scorer.scores(load_task_vector(out, self.base))}
+        return scores["validation"]
 
     def merge(self, name: str, out: Path) -> dict[str, Any]:
         """Write an experiment's merged task vector; return its facts."""
         from workflow_scripts.merging.workflow_merge import merge_models
 
         entry = self.settings["merges"][name]
-        inputs = {**self.inputs, **{k: self.made_of.of_sources(k, entry) for k in ("models", "model_digests")}}
-        inputs |= {k: self.made_of.measurements(k, entry) for k in ("measurements", "measurement_digests")}
+        inputs = self._inputs_of(entry)
         adapted, measured = self._look_at_texts(inputs, entry, out.parent) if "texts" in entry else ({}, {})
         facts = merge_models(inputs, entry, self.base, out, adapted.get("coefficients"), measured)
         return {**facts, **({"adaptation": adapted} if adapted else {})}
+
+    def _inputs_of(self, entry: Slice) -> dict[str, Any]:
+        """Return the inputs with those that belong to a merge's sources in its order."""
+        inputs = {**self.inputs, **{k: self.made_of.of_sources(k, entry) for k in ("models", "model_digests")}}
+        return inputs | {k: self.made_of.measurements(k, entry) for k in ("measurements", "measurement_digests")}
 
     def _look_at_texts(
         self, inputs: Mapping[str, Any], entry: Slice, folder: Path
