@@ -14,6 +14,7 @@ from workflow_scripts.report.sections.prices import in_words, section
 from workflow_scripts.report.sections.prices import worth_in_labels as worth_in_labels_said
 from workflow_scripts.results.labelled_curves import FEWER, MORE, Worth, worth
 from workflow_scripts.results.tables import merge_details
+from workflow_scripts.statistics.contrasts import CHOSEN
 from workflow_scripts.statistics.label_prices import STEPS, grid, interval, label_prices
 
 SIZES = np.array([16, 32, 64, 128])
@@ -163,6 +164,7 @@ def test_the_first_screen_says_what_merges_are_worth_and_the_section_says_it_for
     }
     mean |= {"accuracy": 0.6, "fewest": 16.0, "most": 87.0, "accuracy_fewest": 0.5, "accuracy_most": 0.8}
     each = [{**mean, "scope": "target", "target": target} for target in run_data().results.targets]
+    each += [{**row, "tier": "labelled validation", "experiment": CHOSEN} for row in each]
     prices = pd.DataFrame([{**row, "start": start} for row in (mean, *each) for start in ("few_shot", "few_shot_base")])
     data = run_data()
     data = replace(data, results=replace(data.results, prices=prices))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.unit.synthetic_run import synthetic_evidence
@@ -99,3 +100,45 @@ def test_validation_results_do_touch_it():
 )
 def test_confidence(agrees, sure, seeds, expected):
     assert confidence(agrees, sure, seeds) == expected
+
+
+def with_trainings(evidence, gain):
+    """Add trainings on the validation labels: `few_shot_merge` is ahead of the chosen merge by gain(place)."""
+    results, generator = evidence.results, np.random.default_rng(0)
+    rows = []
+    for place, (target, items) in enumerate(evidence.items.items()):
+        merged = items.correct["near", "merge", 0].mean()
+        reached = {
+            "few_shot": merged + gain(place) - 0.02,
+            "few_shot_base": 0.2,
+            "few_shot_merge": merged + gain(place),
+        }
+        for name, accuracy in reached.items():
+            right = generator.permutation(np.arange(len(items.ids)) < round(accuracy * len(items.ids)))
+            items.correct["", name, 0] = right.astype(np.float32)
+            about = {"target": target, "experiment": "", "system": name, "tier": "labelled validation", "model": ""}
+            mean = float(right.mean())
+            rows += [about | {"seed": s, "accuracy": mean, "low": mean, "high": mean} for s in (0, "mean")]
+    systems = pd.concat([results.systems, pd.DataFrame(rows)], ignore_index=True)
+    return replace(evidence, results=replace(results, systems=systems))
+
+
+def test_training_on_the_labels_is_advised_where_it_was_ahead_for_the_other_targets():
+    found = primary(with_trainings(synthetic_evidence(4, alternating), lambda place: -0.06 if place == 0 else 0.02))
+    assert found["advice"].to_dict() == {
+        "L00": "train on the labels",  # the others say so, whatever it reaches here
+        "L01": "merge", "L02": "merge", "L03": "merge",  # for the others it was (-6 + 2 + 2) / 3 points ahead
+    }  # fmt: skip
+    assert found.loc["L00", "what"] == "few_shot_merge" and found.loc["L00", "alternative"] == "near"
+    assert found.loc["L00", "confidence"] == "low" and found.loc["L00", "difference"] == pytest.approx(-0.06)
+    assert (
+        "was +2.0 points against what was chosen for them, on the other targets' test data"
+        in found.loc["L00", "reason"]
+    )
+    assert np.isnan(found.loc["L00", "validation_accuracy"])
+
+
+def test_without_trainings_the_advice_says_that_they_were_not_tried():
+    table = recommendations(synthetic_evidence(4, alternating))
+    said = table["reason"].str.endswith("was not tried (`baselines: [few_shot]`).")
+    assert (said == (table["tier"] == "labelled validation")).all()

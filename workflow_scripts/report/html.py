@@ -24,6 +24,7 @@ SIGNS = {
     "too few targets to tell": ("plain", "◇"),
     "merge": ("good", "▲"),
     "single source": ("plain", "●"),
+    "train on the labels": ("warn", "✐"),
     "fine-tune needed": ("bad", "✎"),
     "oracle": ("warn", "☉"),
 }

@@ -14,7 +14,7 @@ import pandas as pd
 from workflow_scripts.selection.systems import MEAN_SINGLE, MERGE, TIERS, offered
 
 LABELLED = ("labelled validation", "labelled training")  # tiers that may look at the target's validation accuracies
-Kind = Literal["merge", "single source"]
+Kind = Literal["merge", "single source", "train on the labels"]
 Key = tuple[str, str]  # (experiment, system), as in the evaluation tables
 REFERENCE: Key = ("", MEAN_SINGLE)  # how hard a target is, where targets are averaged
 
@@ -27,11 +27,11 @@ class Option:
     ----------
     key : (str, str)
         Experiment and system of its rows in the evaluation.
-    kind : {"merge", "single source"}
+    kind : {"merge", "single source", "train on the labels"}
     tier : str
         Supervision that it needs.
     what : str
-        The experiment, or the source's locale (several, joined by ``/``, where seeds disagree).
+        The experiment, the source's locale (several, joined by ``/``, where seeds disagree), or the training's system.
     validation : float
         Accuracy on the target's validation data, mean over seeds.
     advantage : float

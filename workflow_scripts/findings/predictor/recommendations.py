@@ -1,5 +1,10 @@
-"""What to do for each target: chosen on validation data, judged on test data."""
+"""What to do for each target: chosen on validation data, judged on test data.
 
+Training on the validation labels uses them up: nothing is left to compare it by on the target itself. It is advised for
+a target where it was ahead for the *other* targets, on their test data.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +14,14 @@ import pandas as pd
 from workflow_scripts.core.intervals import Accuracy, clustered_accuracy
 from workflow_scripts.findings.predictor.evidence import Evidence
 from workflow_scripts.findings.predictor.options import LABELLED, Option, TargetChoice, choose
-from workflow_scripts.selection.systems import FEW_SHOT, SELF
+from workflow_scripts.selection.systems import FEW_SHOT, FEW_SHOT_BASE, FEW_SHOT_MERGE, SELF, title
 from workflow_scripts.statistics.differences import paired_differences
 from workflow_scripts.statistics.one_target import cluster_interval
 from workflow_scripts.statistics.verdicts import SEEDS
 
 ADVISED = ("none", "unlabelled", "labelled validation")  # who has training labels trains
 PRIMARY = "labelled validation"
+TRAININGS = (FEW_SHOT, FEW_SHOT_BASE, FEW_SHOT_MERGE)  # on the validation labels; of equals the first is advised
 FINE_TUNE_BELOW = 0.75  # share of what other languages' own models reach
 COLUMNS = (
     "target", "language", "tier", "primary", "advice", "what", "expected_accuracy", "low", "high", "confidence",
@@ -35,29 +41,67 @@ class Difference:
     seeds: np.ndarray
 
 
+@dataclass(frozen=True)
+class Training:
+    """A training on the validation labels, and how far it was ahead of what was chosen for the other targets."""
+
+    option: Option
+    gain: float
+
+
 def recommendations(evidence: Evidence) -> pd.DataFrame:
     """Return one row per target and supervision tier, columns `COLUMNS`; ``primary`` marks the row to show first.
 
-    ``advice``, ``what``, ``alternative`` and everything that they are chosen by come from validation data alone.
-    ``expected_accuracy`` and what follows from it come from test data, which the choice has not seen. See
-    docs/explanation/recommendations.md for the criteria.
+    ``advice``, ``what``, ``alternative`` and everything that they are chosen by come from validation data alone, and,
+    whether to train on these, from the other targets' test data. ``expected_accuracy`` and what follows from it come
+    from the target's test data, which the choice has not seen. Criteria: docs/explanation/recommendations.md.
     """
     rows = []
     for tier in ADVISED:
+        choices = {}
         for target in evidence.results.targets:
             own_tier = tier in (ADVISED[0], PRIMARY) or any(o.tier == tier for o in evidence.options[target])
             choice = choose(evidence.options, target, tier) if own_tier else None
             if choice is not None:
-                rows.append(_row(choice, target, tier, evidence))
+                choices[target] = choice
+        for target, choice in choices.items():
+            training = best_training(evidence, target, choices) if tier == PRIMARY else None
+            rows.append(_row(choice, target, tier, evidence, training))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence) -> dict[str, Any]:
-    chosen, other = choice.chosen, _alternative(choice)
+def best_training(evidence: Evidence, target: str, choices: Mapping[str, TargetChoice]) -> Training | None:
+    """Return the training that was best for the other targets, against what was chosen for them, on their test data.
+
+    None where the run trained on no labels, or has no other target.
+    """
+    tried = [name for name in TRAININGS if evidence.results.baseline(name)["accuracy"].notna().all()]
+    others = [other for other in choices if other != target]
+    if not tried or not others:
+        return None
+    gains = {
+        name: float(
+            np.mean(
+                [
+                    evidence.correct(t, ("", name)).mean() - evidence.correct(t, choices[t].chosen.key).mean()
+                    for t in others
+                ]
+            )
+        )
+        for name in tried
+    }
+    best = max(tried, key=gains.__getitem__)
+    unknown = float("nan")
+    return Training(Option(("", best), "train on the labels", PRIMARY, best, unknown, unknown), gains[best])
+
+
+def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence, training: Training | None) -> dict[str, Any]:
+    trains = training is not None and training.gain > 0
+    chosen, other = (training.option, choice.chosen) if trains and training else (choice.chosen, _alternative(choice))
     judged = _on_test(evidence, target, chosen)
     bar = FINE_TUNE_BELOW * _own_models_elsewhere(evidence, target)
-    upper = _upper_on_validation(evidence, target, chosen)
-    hopeless = tier in LABELLED and upper < bar
+    upper = _upper_on_validation(evidence, target, choice.chosen)
+    hopeless = tier in LABELLED and upper < bar and not trains
     difference = _difference(evidence, target, chosen, other) if other else None
     trained = float(evidence.results.baseline(SELF).loc[target, "accuracy"])
     return {
@@ -82,7 +126,7 @@ def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence) -> di
         "seeds": len(evidence.seeds),
         "n": judged.n,
         "clusters": judged.clusters,
-        "reason": _reason(choice, tier, upper, bar, hopeless),
+        "reason": " ".join([_reason(choice, tier, upper, bar, hopeless), *_about_training(training, tier)]),
     }
 
 
@@ -179,6 +223,16 @@ def _reason(choice: TargetChoice, tier: str, upper: float, bar: float, hopeless:
         return f"On the target's validation data {_title(chosen)} reaches {best}, {_title(other)} {second}{tie}."
     best, second = (f"{_title(o)} {100 * choice.scores[o.key]:+.1f}" for o in (chosen, other))
     return f"On the other targets' validation data, in points above the mean source: {best}, {second}."
+
+
+def _about_training(training: Training | None, tier: str) -> list[str]:
+    """Return what is to be said of training on the labels, where there are labels."""
+    if tier != PRIMARY:
+        return []
+    if training is None:
+        return ["Training on these labels instead was not tried (`baselines: [few_shot]`)."]
+    points = f"{100 * training.gain:+.1f} points against what was chosen for them"
+    return [f"Training on such labels ({title(training.option.what)}) was {points}, on the other targets' test data."]
 
 
 def _title(option: Option) -> str:

@@ -15,7 +15,12 @@ SUPERVISION = {
     "unlabelled": "with unlabelled text",
     "labelled validation": "with labelled validation data",
 }
-VERBS = {"merge": "merge", "single source": "single source", "fine-tune needed": "fine-tune; until then"}
+VERBS = {
+    "merge": "merge",
+    "single source": "single source",
+    "train on the labels": "train on the labels:",
+    "fine-tune needed": "fine-tune; until then",
+}
 
 
 def advice(systems: pd.DataFrame, recommendations: pd.DataFrame, target: str) -> list[Block]:

@@ -38,6 +38,7 @@ from workflow_scripts.selection.systems import (
     MEAN_SINGLE,
     SELF,
     baselines,
+    is_system,
     title,
 )
 from workflow_scripts.statistics.contrasts import CHOSEN
@@ -48,6 +49,7 @@ NOT_CONFIRMED = "test data do not confirm it"
 ADVICE = {
     "merge": "merge for {}",
     "single source": "take a single source for {}",
+    "train on the labels": "train on these labels instead for {}",
     "fine-tune needed": "fine-tune for {}",
 }
 UNLABELLED = {"none": "Without any data of the target", "unlabelled": "With unlabelled text of the target"}
@@ -292,11 +294,14 @@ def _recommendations(data: RunData) -> Table:
 
 
 def _how_advised(data: RunData) -> Text:
-    criteria = data.predictor["criteria"]
+    criteria, tried = data.predictor["criteria"], data.primary_recommendations["few_shot_accuracy"].notna().any()
     return marked(
-        "*Fine-tune*: even the upper end of the best option’s interval is below {} of what other languages’ own models "
-        "reach on validation data. *Confidence*: high means that test data confirm the advice with the whole interval "
-        "and in every one of at least {} seeds, medium that they point the same way, low that they do not.",
+        "*Train on the labels*: fine-tuning on the validation sentences was ahead for the other targets, on their test "
+        "data; {}. *Fine-tune*: even the upper end of the best option’s interval is below {} of what other languages’ "
+        "own models reach on validation data. *Confidence*: high means that test data confirm the advice with the "
+        "whole interval and in every one of at least {} seeds, medium that they point the same way, low that they do "
+        "not.",
+        "its own test data were not asked" if tried else "this run did not try it (baseline few_shot)",
         percent(criteria["fine_tune_below"], 0),
         number(criteria["seeds"]),
     )
@@ -307,7 +312,7 @@ def advice_columns(data: RunData) -> dict[str, Column]:
     titles = data.results.titles
     return {
         "advice": lambda row: Verdict(row["advice"]),
-        "best option": lambda row: titles.get(row["what"], row["what"]),
+        "best option": lambda row: _option(data, row["what"]),
         "expected accuracy [95 %]": lambda row: number_cell(
             percent_interval(row["expected_accuracy"], row["low"], row["high"]), row["expected_accuracy"]
         ),
@@ -316,6 +321,11 @@ def advice_columns(data: RunData) -> dict[str, Column]:
         "confidence": "confidence",
         "why": lambda row: with_titles(data, row["reason"]),
     }
+
+
+def _option(data: RunData, what: str) -> str:
+    """Return what people read for an option: a system's title, an experiment's, or the source itself."""
+    return title(what) if is_system(what) else data.results.titles.get(what, what)
 
 
 def _against(alternative: str, row: Mapping[str, Any]) -> str:

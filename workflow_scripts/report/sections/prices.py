@@ -128,7 +128,7 @@ def _left_out(data: RunData) -> list[Prose]:
 
 def _table(data: RunData) -> Table:
     prices = data.results.prices
-    rows = prices[prices["scope"] == TARGET].set_index(["target", "tier", "start"])
+    rows = prices[prices["scope"] == TARGET].set_index(["target", "tier", "start"], drop=False)
     shown = []
     for target in data.results.targets:
         for tier in dict.fromkeys(prices["tier"]):
