@@ -27,6 +27,10 @@ CONFIG: dict[str, Any] = local_config(
             "fixed": {"num_languages": 2, "weights": "uniform", "method": "fisher", "examples": 8, "text": "both"},
         },
         {
+            "name": "labels",
+            "fixed": {"num_languages": 2, "weights": "uniform", "method": "evolve", "budget": 3},
+        },
+        {
             "name": "upwards",
             "fixed": {
                 "num_languages": 2,
@@ -66,12 +70,13 @@ def test_the_results_tell_what_was_learned_and_what_it_saw(finished: Path) -> No
     adapted = next(f for name, f in facts.items() if name.startswith("adamerging"))["adaptation"]
     assert len(adapted["coefficients"]["model"]) == 2 and adapted["entropy"]["first"] > 0
     norms = [f["encoder"]["norm"] for f in facts.values()]
-    assert len(set(norms)) == len(norms) == 7, "six experiments and average_all"
+    assert len(set(norms)) == len(norms) == 8, "seven experiments and average_all"
     details = pd.read_csv(finished / "results/own/report/merge_details.csv").groupby("experiment")["tier"].first()
     tiers = {name.split("_URIEL")[0]: tier for name, tier in details.items()}
     assert tiers == {
         "adamerging_steps-3": "unlabelled",
         "distill_steps-3": "unlabelled",
+        "evolve_budget-3": "labelled validation",
         "fisher_examples-8_text-both": "unlabelled",
         "hierarchical_by-genus": "labelled training",
         "regmean_examples-8": "none",
