@@ -14,6 +14,7 @@ import numpy as np
 SPECIAL = {  # where the defaults say too little
     "ties": {"trim": "tensor"},
     "hierarchical": {"outer": "karcher"},
+    "layer_swap": {"middle_from": "all"},
     "regmean": {"statistics": "free"},
 }
 MERGEKIT = {  # method → mergekit's name, parameters per model, parameters

@@ -181,19 +181,10 @@ def test_what_is_not_known_is_said_with_the_remedy(tmp_path, monkeypatch):
 def test_what_nobody_measured_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = load_study(preset("methods"))
-    assert make_models(study)["cpu"].unmeasured == [
-        "adamerging",
-        "calibrated",
-        "distill",
-        "evolve",
-        "fisher",
-        "regmean",
-        "score",
-    ]
+    assert make_models(study)["cpu"].unmeasured == ["adamerging", "distill", "evolve", "fisher", "regmean"]
     text = overview(study, [job("merge", study.run.locales[0])])
     assert (
-        "Merges by adamerging, calibrated, distill, evolve, fisher, regmean, score count like" in text
-        and "are taken to have" not in text
+        "Merges by adamerging, distill, evolve, fisher, regmean count like" in text and "are taken to have" not in text
     )
 
 
@@ -204,7 +195,7 @@ def test_every_known_encoder_and_provider_has_sizes(study):
     assert set(registry.names("encoder")) <= set(rates.encoders)
     assert set(registry.names("data provider")) <= {*rates.data, "local_files"}
     unmeasured = set(registry.names("merge method")) - set(rates.merging.methods)
-    assert unmeasured == {"adamerging", "calibrated", "distill", "evolve", "fisher", "per_source", "regmean", "score"}
+    assert unmeasured == {"adamerging", "distill", "evolve", "fisher", "per_source", "regmean"}
     assert set(rates.merging.methods) <= set(registry.names("merge method"))
 
 
