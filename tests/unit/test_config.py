@@ -289,3 +289,18 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_one_block_under_ablation_is_a_list_of_one():
+    older = {
+        "name": "older",
+        "description": "as the older runner had it",
+        "fixed": {"method": "average", "include_target": False, "locales": LOCALES[:2], "model_family": "tiny_encoder"},
+        "sweep": {"similarity_type": ["URIEL", "REAL"], "num_languages": [1, 2]},
+    }
+    given = {key: value for key, value in config().items() if key != "ablations"}
+    assert load_study({**given, "ablation": older}) == load_study({**given, "ablations": [older]})
+    both = refused(ablation=older)
+    assert "put all blocks under `ablations`" in both
+    with pytest.raises(XlmergeError, match="must be a mapping"):
+        load_study({**given, "ablation": [older]})

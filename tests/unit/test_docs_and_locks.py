@@ -4,16 +4,19 @@ import json
 import re
 import subprocess
 import tomllib
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 from docs.generate import SECTIONS, pages
 from tests.conftest import ROOT
 from tests.unit.test_floors import FLOOR
+from workflow_scripts.core.matrices import write_matrix
 from workflow_scripts.core.paths import Paths
 from workflow_scripts.study.config import Run
 from workflow_scripts.study.study import load_study
@@ -175,3 +178,20 @@ def test_what_contributors_are_told_to_copy_exists() -> None:
     folders = (ROOT, *(ROOT / "workflow_scripts" / room for room in rooms))
     made = {"site/", "dist/"}
     assert [n for n in names if n not in made and not any((f / n).exists() for f in folders)] == []
+
+
+def test_the_matrices_are_read_as_the_docs_say_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reference/results.md").read_text("utf-8"), re.DOTALL)
+    locales = ["en-US", "de-DE", "es-ES", "fr-FR"]
+    values = [[0.9, 0.5, 0.5, 0.5], [0.5, 0.8, 0.5, 0.5], [0.5, 0.4, 0.9, 0.5], [0.5, 0.2, 0.5, 0.9]]
+    matrix = pd.DataFrame(values, pd.Index(locales, name="model"), locales)
+    (tmp_path / "results/demo/nxn").mkdir(parents=True)
+    write_matrix(matrix, tmp_path / "results/demo/nxn/evaluation_matrix_validation.csv")
+    monkeypatch.chdir(tmp_path)
+    told: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(snippet, told)
+    assert list(told["sources"].index) == ["en-US", "es-ES", "fr-FR"] and told["ratio"] == 0.625

@@ -161,6 +161,6 @@ def test_the_tables_hold_them_all(results: Path) -> None:
     html = (results / "report/report.html").read_text(encoding="utf-8")
     assert "fine-tuned on them reaches" in html and "trained on the same labels" in html
     summary = (results / "report/summary.txt").read_text(encoding="utf-8")
-    assert "merge − fine-tuning on the validation data: " in " ".join(summary.split())
+    assert "the chosen merge − that: " in " ".join(summary.split())
     assert "the base model, fine-tuned on the target" in html
     assert details.set_index("target")["joint_all"].notna().to_dict() == {t: t == "de-DE" for t in LOCALES}

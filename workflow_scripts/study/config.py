@@ -264,7 +264,20 @@ class Run(Closed):
         "one that costs three short trainings per target: `few_shot` (the best source, as `few_shot_base` the base, "
         "and as `few_shot_merge` the merge that is chosen on the target's validation data, fine-tuned on these data).",
     )
-    ablations: list[Ablation] = Field(min_length=1, description="The experiments.")
+    ablations: list[Ablation] = Field(
+        min_length=1,
+        description="The experiments. A single block may stand under `ablation:` instead, as older configs have it.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_block(cls, value: Any) -> Any:
+        """Take a single block under `ablation:` for a list of one."""
+        if not isinstance(value, dict) or "ablation" not in value:
+            return value
+        if "ablations" in value:
+            raise ValueError("`ablation` and `ablations` say the same; put all blocks under `ablations`")
+        return {**{k: v for k, v in value.items() if k != "ablation"}, "ablations": [value["ablation"]]}
 
     @field_validator("base", mode="before")
     @classmethod
