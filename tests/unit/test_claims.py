@@ -245,6 +245,50 @@ def test_target_included_never_wins(beats, expected, tmp_path):
     assert outcome_of(effect_run(tmp_path, wobble), "target_included_never_wins") is None
 
 
+@pytest.mark.parametrize(("slope", "expected"), THREE)
+def test_the_ratio_orders_effects_without_a_cut_off(slope, expected, tmp_path):
+    def effect(place: int, seed: int) -> float:
+        return (slope * (6 - place) / 3 if slope else noise(place)) + wobble(place, seed) / 5
+
+    def validation(key: str, place: int, seed: int) -> float:
+        return {"best_zero_shot_val": 0.4 + 0.02 * place, "self": 0.9}.get(key, 0.6)
+
+    assert verdict(effect_run(tmp_path, effect, validation=validation), "lower_ratio_gains_more") == expected
+    same = effect_run(tmp_path, effect, validation=lambda key, place, seed: 0.6)
+    assert outcome_of(same, "lower_ratio_gains_more") is None
+
+
+@pytest.mark.parametrize(("size", "expected"), THREE)
+def test_weight_of_the_target_is_judged_apart_from_its_inclusion(size, expected, tmp_path):
+    weights = {"light": 0.5, "middle": 2.0, "heavy": 8.0}
+    experiments = {n: settings(include=True, target_similarity=w) for n, w in weights.items()}
+
+    def accuracy(key: str, place: int, seed: int) -> float:
+        if key in weights:
+            return 0.6 + (gain(size, place, seed, "") if key == "heavy" else 0)
+        return 0.65
+
+    run = Synthetic(tmp_path, experiments, accuracy, targets=TARGETS)
+    assert verdict(run, "target_weight") == expected
+    detail = outcome_of(run, "target_weight").detail
+    assert "against the target's own model 0.5: -5.0, 2: -5.0, 8: " in detail
+    one = Synthetic(tmp_path, {"light": experiments["light"]}, accuracy, targets=TARGETS)
+    assert outcome_of(one, "target_weight") is None, "nothing was swept"
+
+
+@pytest.mark.parametrize(("size", "expected"), THREE)
+def test_averaging_dilutes_strong_sources_where_they_are_strong(size, expected, tmp_path):
+    def accuracy(key: str, place: int, seed: int) -> float:
+        return 0.6 - (gain(size, place, seed, "") if key == "flat" else 0)
+
+    run = Synthetic(tmp_path, {"flat": settings()}, accuracy, targets=TARGETS)
+    assert outcome_of(run, "averaging_dilutes_strong") is None, "no source is above 0.7"
+    strong = Synthetic(tmp_path, {"flat": settings(), "other": settings("ties")}, accuracy, targets=TARGETS)
+    strong.matrix = pd.DataFrame(0.8, index=strong.names, columns=strong.names)
+    assert verdict(strong, "averaging_dilutes_strong") == expected
+    assert outcome_of(strong, "averaging_dilutes_strong").n == TARGETS
+
+
 @pytest.mark.parametrize(("picks", "expected"), [("worst", SUPPORTED), ("best", CONTRADICTED), ("mixed", UNDECIDED)])
 def test_uriel_ranks_poorly(picks, expected, tmp_path):
     run = Synthetic(tmp_path, {"uriel": settings(similarity="URIEL")}, lambda key, p, s: 0.5, targets=TARGETS)
@@ -306,7 +350,7 @@ def test_the_interval_of_the_correlation_covers_and_its_test_keeps_its_size():
 
 def test_every_claim_is_complete_and_has_a_function_of_its_own():
     claims = read_claims()
-    assert len({c["claim"] for c in claims}) == len({c["test"] for c in claims}) == len(claims) == 14
+    assert len({c["claim"] for c in claims}) == len({c["test"] for c in claims}) == len(claims) == 17
     for claim in claims:
         assert set(claim) == {"claim", "statement", "wording", "test", "needs"}
         module, function = claim["test"].split(".")
@@ -324,7 +368,7 @@ def test_the_ledger_corrects_all_claims_together_and_names_what_is_missing(tmp_p
     assert "include_target: true" in ledger.loc["target_included_never_wins", "detail"]
     tested = ledger[ledger["verdict"] != NOT_TESTED]
     assert tested["detail"].str.contains("corrected").all() and not ledger["detail"].str.contains("one seed").any()
-    assert len(ledger) == 14
+    assert len(ledger) == 17
 
 
 def test_one_seed_decides_nothing(tmp_path):

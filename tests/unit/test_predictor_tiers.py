@@ -52,7 +52,7 @@ def test_policies_by_tier(with_rule):
     assert policies["labelled validation"] - policies["none"] - {"best elsewhere"} == {
         "pilot merge", "best on validation", "best source > 0.7",
     }  # fmt: skip
-    assert policies["labelled training"] - policies["labelled validation"] == {"ZS/self < 0.6"}
+    assert policies["labelled training"] - policies["labelled validation"] == {"ZS/self < 0.6", "ZS/self < 0.7"}
 
 
 def test_a_pilot_sees_what_a_predictor_must_guess(with_rule):

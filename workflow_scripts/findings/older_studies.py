@@ -8,6 +8,7 @@ import yaml
 FOLDER = Path(__file__).parent / "reference"
 STUDIES = ("massive_xlm_roberta_base",)  # its files: no folder is listed while the Snakefile is parsed
 ZS_SELF = 0.6  # merge only where best zero-shot / self is below it
+ZS_SELF_GATE = 0.7  # another one's: no merge above it
 STRONG_SOURCE = 0.7  # do not merge where the best single source is above it
 
 
@@ -20,7 +21,7 @@ class Reference(TypedDict):
     mean_accuracy: dict[str, float]  # system or merge method → mean over its targets
     improved: int  # targets where the better of its merges beats zero-shot
     difference: dict[str, tuple[str, float]]  # target → merge method, merge − zero-shot
-    best_zero_shot: dict[str, float]  # by target, as what follows
+    zero_shot: dict[str, float]  # by target, as what follows
     zero_shot_to_self: dict[str, float]
 
 

@@ -7,12 +7,14 @@ import pandas as pd
 
 from workflow_scripts.findings.older_studies import Reference
 from workflow_scripts.results.run_results import Results
-from workflow_scripts.selection.systems import BEST_SINGLE_ORACLE, SELF
+from workflow_scripts.selection.systems import BEST_SINGLE_ORACLE, MEAN_SINGLE, SELF
 
 COLUMNS = ["quantity", "target", "method", "older_study", "this_run", "low", "high", "difference", "targets", "note"]
 METHODS = ("similarity", "average")  # the older study's merges
 NO_EXPERIMENT = "this run has no such experiment"
 NO_TARGET = "not a target of this run"
+ZERO_SHOT = {BEST_SINGLE_ORACLE: "best other model", MEAN_SINGLE: "mean of the other models"}
+UNKNOWN = "which zero-shot the older study reported is unknown"
 
 
 def reference_comparison(results: Results, reference: Reference) -> pd.DataFrame:
@@ -44,30 +46,41 @@ def experiment_of(results: Results, method: str, wanted: Mapping[str, Any]) -> s
 
 def _rows(results: Results, reference: Reference) -> Iterator[dict[str, Any]]:
     merges = {m: _merges(results, experiment_of(results, m, reference["experiment"])) for m in METHODS}
-    trained, zero_shot = results.baseline(SELF), results.baseline(BEST_SINGLE_ORACLE)
-    accuracies = {SELF: trained, BEST_SINGLE_ORACLE: zero_shot, **merges}
-    for name, value in reference["mean_accuracy"].items():
-        kind = (
-            {"quantity": "mean accuracy of merges", "method": name} if name in METHODS else {"quantity": f"mean {name}"}
-        )
-        yield {**kind, "older_study": value, **_mean(accuracies[name])}
+    trained = results.baseline(SELF)
+    yield {"quantity": "mean self", "older_study": reference["mean_accuracy"][SELF], **_mean(trained)}
+    for method, rows in merges.items():
+        value = reference["mean_accuracy"][method]
+        yield {"quantity": "mean accuracy of merges", "method": method, "older_study": value, **_mean(rows)}
+    for name, words in ZERO_SHOT.items():
+        for row in _beside_zero_shot(results.baseline(name), trained, merges, reference):
+            yield {**row, "quantity": row["quantity"].replace("zero-shot", f"zero-shot ({words})", 1)}
+
+
+def _beside_zero_shot(
+    zero_shot: pd.DataFrame, trained: pd.DataFrame, merges: Mapping[str, pd.DataFrame | None], reference: Reference
+) -> Iterator[dict[str, Any]]:
+    """Yield what the older study reported of zero-shot, read as one of the systems that it may have meant."""
+    value = reference["mean_accuracy"]["zero_shot"]
+    yield {"quantity": "mean zero-shot", "older_study": value, "note": UNKNOWN, **_mean(zero_shot)}
     yield {
-        "quantity": "share of targets where the better merge beats zero-shot (chosen on test data)",
+        "quantity": "share of targets where the better merge (chosen on test data) beats zero-shot",
         "method": " or ".join(METHODS),
         "older_study": reference["improved"] / reference["targets"],
+        "note": UNKNOWN,
         **_improved(merges, zero_shot),
     }
     for target, (method, value) in reference["difference"].items():
         here = _of_target(merges[method], target)
         if "this_run" in here:
-            here = {"this_run": here["this_run"] - zero_shot.loc[target, "accuracy"]}
+            here = {"this_run": here["this_run"] - zero_shot.loc[target, "accuracy"], "note": UNKNOWN}
         yield {"quantity": "merge − zero-shot", "target": target, "method": method, "older_study": value, **here}
-    for target, value in reference["best_zero_shot"].items():
-        yield {"quantity": BEST_SINGLE_ORACLE, "target": target, "older_study": value, **_of_target(zero_shot, target)}
+    for target, value in reference["zero_shot"].items():
+        here = {"note": UNKNOWN, **_of_target(zero_shot, target)}
+        yield {"quantity": "zero-shot", "target": target, "older_study": value, **here}
     for target, value in reference["zero_shot_to_self"].items():
         here = _of_target(zero_shot, target)
         if "this_run" in here:
-            here = {"this_run": here["this_run"] / trained.loc[target, "accuracy"]}
+            here = {"this_run": here["this_run"] / trained.loc[target, "accuracy"], "note": UNKNOWN}
         yield {"quantity": "zero-shot / self", "target": target, "older_study": value, **here}
 
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workflow_scripts.findings.claims.outcomes import Outcome, mean_over_targets, values
-from workflow_scripts.findings.claims.paired_run import PairedRun
+from workflow_scripts.findings.claims.paired_run import FLAT, PairedRun
 from workflow_scripts.findings.claims.rules_of_thumb import strong_targets
+from workflow_scripts.findings.older_studies import STRONG_SOURCE
+from workflow_scripts.selection.systems import BEST_SOURCE, MERGE
 
 
 def dare_destroys(run: PairedRun) -> Outcome | None:
@@ -32,3 +34,25 @@ def ties_preserves_strong_targets(run: PairedRun) -> Outcome | None:
     differences = run.of_experiments(run.beside_flat("ties"))
     strong = {t: f for t, f in differences.items() if t in strong_targets(run)}
     return mean_over_targets(strong, 1, "TIES − flat merge where the best source is above 0.7") if strong else None
+
+
+def averaging_dilutes_strong_sources(run: PairedRun) -> Outcome | None:
+    """Test that a flat merge is worse than its best source where that one is right in more than 70 % of the cases.
+
+    Both on validation data: which source is best, and whether it is strong. The target's own model is no source.
+    """
+    results = run.results
+    flat = [n for n, e in results.experiments.items() if e["method"] in FLAT and not e["include_target"]]
+    strong: dict[str, set[str]] = {}
+    for entry in results.plan.values():
+        levels = [results.matrix_validation.loc[s["locale"], entry["target"]] for s in entry["sources"]]
+        if entry["experiment"] in flat and len(levels) > 1 and max(levels) > STRONG_SOURCE:
+            strong.setdefault(entry["target"], set()).add(entry["experiment"])
+    pairs = {
+        t: [((n, MERGE), (n, BEST_SOURCE)) for n in flat if n in strong[t]] for t in results.targets if t in strong
+    }
+    if not pairs:
+        return None
+    return mean_over_targets(
+        run.differences(pairs), -1, f"flat merge − its best source where that is above {STRONG_SOURCE}"
+    )

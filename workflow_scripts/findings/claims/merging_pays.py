@@ -1,12 +1,14 @@
 """Claims on when merging pays: on average, for which languages, against the target's own model."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from scipy.stats import t as student
 from scipy.stats import tukey_hsd
 
+from workflow_scripts.core.digests import digest_of
 from workflow_scripts.findings.claims.outcomes import Outcome, correlation, effect_in_points, mean_over_targets, values
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.selection.systems import MERGE, SELF
@@ -90,3 +92,34 @@ def target_included_never_wins(run: PairedRun) -> Outcome | None:
     targets = ", ".join(sorted({t for _, t in winners}))
     detail = f"{outcome.detail}; significantly better for {targets}"
     return replace(outcome, speaks=CONTRADICTED, p=float(min(winners)[0]), decisive=True, detail=detail)
+
+
+def more_weight_to_the_target_is_better(run: PairedRun) -> Outcome | None:
+    """Test that a merge with the target's own model is better the more that model weighs: inclusion is not weight.
+
+    Compared are merges that differ in ``target_similarity`` alone, the heaviest with the lightest; the mean difference
+    to the target's own model is told for each.
+    """
+    experiments = run.results.experiments
+    inside = {n: e["target_similarity"] for n, e in experiments.items() if e["include_target"]}
+    groups: dict[str, list[str]] = {}
+    for name in inside:
+        groups.setdefault(digest_of({**experiments[name], "target_similarity": None}), []).append(name)
+    swept = [sorted(names, key=inside.__getitem__) for names in groups.values() if len(names) > 1]
+    if not (differences := run.of_experiments([(names[-1], names[0]) for names in swept])):
+        return None
+    outcome = mean_over_targets(differences, 1, "the target's model with its largest weight − with its smallest")
+    return replace(outcome, detail=f"{outcome.detail}; against the target's own model {_by_weight(run, swept, inside)}")
+
+
+def _by_weight(run: PairedRun, swept: list[list[str]], inside: Mapping[str, float]) -> str:
+    """Return the mean difference to the target's own model in points, per similarity given to it."""
+    of_weight: dict[float, list[str]] = {}
+    for name in itertools.chain(*swept):
+        of_weight.setdefault(inside[name], []).append(name)
+    told = []
+    for weight, names in sorted(of_weight.items()):
+        targets = [t for t in run.results.targets if any(t in run.results.targets_of[n] for n in names)]
+        pairs = {t: [((n, MERGE), ("", SELF)) for n in names if t in run.results.targets_of[n]] for t in targets}
+        told.append(f"{weight:g}: {100 * values(run.differences(pairs))[0].mean():+.1f}")
+    return ", ".join(told)

@@ -1,11 +1,24 @@
 """Rules that foretell, from accuracies on validation data, whether merging will help a target."""
 
-from workflow_scripts.findings.claims.outcomes import Outcome, rule_of_thumb
+import numpy as np
+
+from workflow_scripts.findings.claims.outcomes import Outcome, correlation, rule_of_thumb
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.findings.older_studies import STRONG_SOURCE, ZS_SELF
 from workflow_scripts.selection.systems import BEST_SINGLE, SELF
 
 HIGH_RATIO = 0.75  # the claim names 0.7 to 0.8
+
+
+def lower_ratio_gains_more(run: PairedRun) -> Outcome | None:
+    """Test that the lower ZS/self is, on validation data, the more merging improves on the best single model.
+
+    A rank correlation: no cut-off has to be right.
+    """
+    of = ratios(run)
+    effects = {t: effect for t, effect in run.effects.items() if t in of}
+    x = np.array([of[t] for t in effects])
+    return correlation(x, effects, -1, "ZS/self against the merging effect") if effects else None
 
 
 def low_ratio_constructive(run: PairedRun) -> Outcome | None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from workflow_scripts.findings.older_studies import STRONG_SOURCE, ZS_SELF
+from workflow_scripts.findings.older_studies import STRONG_SOURCE, ZS_SELF, ZS_SELF_GATE
 from workflow_scripts.findings.predictor.options import LABELLED, Option, TargetChoice
 
 
@@ -39,11 +40,16 @@ def policies(tier: str) -> dict[str, Policy]:
         lambda c, level: c.single if level["best"] > STRONG_SOURCE else _recipe(c),
     )
     if tier == "labelled training":
-        allowed[f"ZS/self < {ZS_SELF}"] = Policy(
-            f"as `always merge` where best zero-shot / self is below {ZS_SELF} on validation data, else no merge",
-            lambda c, level: _recipe(c) if level["best"] < ZS_SELF * level["self"] else c.single,
-        )
+        for gate in (ZS_SELF, ZS_SELF_GATE):
+            allowed[f"ZS/self < {gate}"] = Policy(
+                f"as `always merge` where best zero-shot / self is below {gate} on validation data, else no merge",
+                partial(_below_ratio, gate),
+            )
     return allowed
+
+
+def _below_ratio(gate: float, choice: TargetChoice, level: Mapping[str, float]) -> Option:
+    return _recipe(choice) if level["best"] < gate * level["self"] else choice.single
 
 
 def _recipe(choice: TargetChoice) -> Option:
