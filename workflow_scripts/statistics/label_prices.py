@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Merge:
+class PricedMerge:
     """What is priced: a merge of each target, and the supervision that it needs."""
 
     tier: str
@@ -43,13 +43,13 @@ class Merge:
     systems: Mapping[str, System]
 
 
-def priced_merges(results: Results) -> list[Merge]:
+def priced_merges(results: Results) -> list[PricedMerge]:
     """Return the merges of the primary comparisons that do without a model of the target, one per tier."""
-    merges: dict[str, Merge] = {}
+    merges: dict[str, PricedMerge] = {}
     for contrast in primary_contrasts(results)[0]:
         if contrast.tier in PRICED:
             systems = {target: first for target, (first, _) in contrast.pairs.items()}
-            merges.setdefault(contrast.tier, Merge(contrast.tier, contrast.experiment, systems))
+            merges.setdefault(contrast.tier, PricedMerge(contrast.tier, contrast.experiment, systems))
     return list(merges.values())
 
 
@@ -77,7 +77,7 @@ def label_prices(results: Results, paths: Mapping[str, str | Path]) -> pd.DataFr
 
 
 def _rows(
-    merge: Merge, curves: Mapping[str, pd.DataFrame], items: Mapping[str, Correctness], results: Results
+    merge: PricedMerge, curves: Mapping[str, pd.DataFrame], items: Mapping[str, Correctness], results: Results
 ) -> Iterator[Row]:
     accuracies = {t: float(items[t].mean(*merge.systems[t]).mean()) for t in curves}
     if curves:
@@ -94,7 +94,7 @@ def _rows(
 
 
 def _mean_row(
-    merge: Merge,
+    merge: PricedMerge,
     curves: Mapping[str, pd.DataFrame],
     items: Mapping[str, Correctness],
     accuracies: Mapping[str, float],
