@@ -7,11 +7,11 @@ import numpy as np
 from scipy.stats import t as student
 
 from workflow_scripts.statistics.differences import Differences, shared_clusters
-from workflow_scripts.statistics.one_target import TestedDifference, exact_p
+from workflow_scripts.statistics.one_target import MARGIN, TestedDifference, beyond_margin, exact_p
 from workflow_scripts.statistics.resampling import drawn_means, overall, resampled_quotients, studentised
 
 MANY = 20  # from so many targets on, the bootstrap
-FEW_FAMILIES = 5  # below, families are not drawn
+FEW_FAMILIES = 10  # below, families are not drawn
 FLIP, CROSSED = "sign-flip over targets, exact", "sign-flip over targets, and t with crossed clusters"
 BOOTSTRAP, SHARED = "studentised bootstrap over targets", "studentised bootstrap over targets and shared clusters"
 Interval = tuple[float, float]
@@ -19,7 +19,7 @@ NOTHING = (float("nan"), float("nan"))
 
 
 def compare_across(
-    targets: Mapping[str, Differences], families: Sequence[str]
+    targets: Mapping[str, Differences], families: Sequence[str], margin: float = MARGIN
 ) -> tuple[list[TestedDifference], list[Interval]]:
     """Return the estimates of C pairs of systems over all targets, and the intervals from drawing families.
 
@@ -33,13 +33,15 @@ def compare_across(
     targets : mapping
         Target → differences of the same C pairs.
     families : sequence of str
-        The family of each target.
+        The family of each target; below ten families these are not drawn.
+    margin : float
+        A smaller difference is of no relevance.
     """
     means = np.array([target.means for target in targets.values()])
     shared = shared_clusters(targets)
     if len(targets) < MANY:
         errors = crossed_errors(list(targets.values())) if shared else target_errors(means)
-        return [_few(means[:, i], errors[i], shared) for i in range(means.shape[1])], [NOTHING] * means.shape[1]
+        return [_few(means[:, i], errors[i], shared, margin) for i in range(means.shape[1])], [NOTHING] * means.shape[1]
     groupings = {"targets": np.arange(len(means)), "families": np.unique(np.asarray(families), return_inverse=True)[1]}
     if groupings["families"].max() + 1 < FEW_FAMILIES:
         del groupings["families"]
@@ -48,7 +50,7 @@ def compare_across(
     quotients = resampled_quotients(means, groupings, drawn, common)
     tested = {
         kind: [
-            studentised(*of_pair, SHARED if shared else BOOTSTRAP)
+            studentised(*of_pair, SHARED if shared else BOOTSTRAP, margin)
             for of_pair in zip(*overall(groups, means, common), quotients[kind].T, strict=True)
         ]
         for kind, groups in groupings.items()
@@ -85,10 +87,11 @@ def common_variance(targets: Sequence[Differences]) -> np.ndarray:
     return np.maximum(0, (common**2).sum(0) - of_targets)
 
 
-def _few(means: np.ndarray, error: float, shared: bool) -> TestedDifference:
+def _few(means: np.ndarray, error: float, shared: bool, margin: float) -> TestedDifference:
     count, effect = len(means), float(means.mean())
     half = float(student.ppf(0.975, count - 1)) * error if count > 1 else float("nan")
     p = exact_p(means)
     if shared and error > 0:
         p = max(p, 2 * float(student.sf(abs(effect) / error, count - 1)))
-    return TestedDifference(effect, effect - half, effect + half, p, float(error), CROSSED if shared else FLIP)
+    beyond = beyond_margin(effect, float(error), count - 1, margin)
+    return TestedDifference(effect, effect - half, effect + half, p, float(error), CROSSED if shared else FLIP, *beyond)

@@ -50,7 +50,7 @@ def best_of(targets: Mapping[str, Differences]) -> BestOf:
     flipped = np.array([-target.means.min() for target in targets.values()])
     low, high, error = _interval(targets, best)
     return BestOf(
-        TestedDifference(float(best.mean()), low, high, _p(best, flipped), error, TEST),
+        TestedDifference(float(best.mean()), low, high, _p(best, flipped), error, TEST, *NOTHING),
         float((best.mean() + flipped.mean()) / 2),
         int((best > 0).sum()),
         int((best < 0).sum()),

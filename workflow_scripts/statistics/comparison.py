@@ -11,7 +11,7 @@ from workflow_scripts.core.atomic import for_json
 from workflow_scripts.results.items import read_items
 from workflow_scripts.results.run_results import Results
 from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, ORACLE
-from workflow_scripts.statistics.across_targets import compare_across
+from workflow_scripts.statistics.across_targets import common_variance, compare_across
 from workflow_scripts.statistics.best_of import BestOf, best_of
 from workflow_scripts.statistics.contrasts import (
     EXPLORATORY,
@@ -24,6 +24,7 @@ from workflow_scripts.statistics.contrasts import (
 from workflow_scripts.statistics.differences import Differences, paired_differences, shared_clusters
 from workflow_scripts.statistics.draws import DRAWS
 from workflow_scripts.statistics.one_target import TestedDifference, compare_on_target
+from workflow_scripts.statistics.seeds import crossed
 from workflow_scripts.statistics.verdicts import (
     BENJAMINI_HOCHBERG,
     HOLM,
@@ -31,17 +32,18 @@ from workflow_scripts.statistics.verdicts import (
     adjusted,
     chance_band,
     minimal_effect,
-    seed_interval,
     smallest_p,
     verdict,
 )
 
 Row = dict[str, Any]
 ACROSS, TARGET = "across targets", "target"
+TESTS = ("p", "p_equivalent", "p_no_gain")  # of no difference; of one of the margin or more; of a gain that large
 COLUMNS = (
     "family", "tier", "contrast", "experiment", "system", "baseline", "scope", "target", "seeds", "targets", "n",
-    "clusters", "effect", "low", "high", "p", "p_adjusted", "correction", "test", "mde", "family_low", "family_high",
-    "seed_low", "seed_high", "improved", "hurt", "improved_chance_low", "improved_chance_high", "verdict",
+    "clusters", "effect", "low", "high", "p", "p_adjusted", "correction", "test", "mde", "p_equivalent",
+    "p_equivalent_adjusted", "p_no_gain", "p_no_gain_adjusted", "family_low", "family_high", "seed_low", "seed_high",
+    "improved", "hurt", "improved_chance_low", "improved_chance_high", "verdict",
 )  # fmt: skip
 
 
@@ -55,12 +57,18 @@ class Comparisons:
         Target → its items.
     languages : mapping
         Target → its row of the locale table; an unknown family is a family by itself.
+    margin : float
+        A smaller difference is of no relevance.
     """
 
     def __init__(
-        self, contrasts: Sequence[Contrast], paths: Mapping[str, str | Path], languages: Mapping[str, Mapping[str, Any]]
+        self,
+        contrasts: Sequence[Contrast],
+        paths: Mapping[str, str | Path],
+        languages: Mapping[str, Mapping[str, Any]],
+        margin: float,
     ) -> None:
-        self.contrasts = contrasts
+        self.contrasts, self.margin = contrasts, margin
         self.families = {t: t if languages[t]["family"] == "unknown" else languages[t]["family"] for t in paths}
         self.columns: dict[str, list[int]] = {}
         self.paired: dict[str, Differences] = {}
@@ -90,16 +98,21 @@ class Comparisons:
 
     def _across(self, contrasts: list[int], targets: list[str]) -> list[Row]:
         differences = self.differences(contrasts, targets)
-        estimates, by_family = compare_across(differences, [self.families[t] for t in targets])
+        estimates, by_family = compare_across(differences, [self.families[t] for t in targets], self.margin)
         means = np.array([f.means for f in differences.values()])
-        seeds = np.array([f.seeds for f in differences.values()]).mean(0)
+        seeds = np.array([f.seeds for f in differences.values()])
+        common = (
+            common_variance(list(differences.values())) if shared_clusters(differences) else np.zeros(len(contrasts))
+        )
         sizes = {
             "n": sum(f.n for f in differences.values()),
             "clusters": count_clusters(differences),
             "targets": len(targets),
         }
         return [
-            self._row(i, estimates[place], seeds[place], len(targets))
+            self._row(
+                i, estimates[place], seeds.shape[2], len(targets), crossed(seeds[:, place], common[place], self.margin)
+            )
             | {"scope": ACROSS, "family_low": by_family[place][0], "family_high": by_family[place][1], **sizes}
             | counts(means[:, place])
             for place, i in enumerate(contrasts)
@@ -110,20 +123,27 @@ class Comparisons:
         differences = self.differences(contrasts, [target])[target]
         sizes = {"n": differences.n, "clusters": len(differences.clusters), "targets": 1}
         return [
-            self._row(i, estimate, differences.seeds[place], len(differences.clusters))
+            self._row(i, estimate, differences.seeds.shape[1], len(differences.clusters))
             | {"scope": TARGET, "target": target, **sizes}
-            for place, (i, estimate) in enumerate(zip(contrasts, compare_on_target(differences), strict=True))
+            for place, (i, estimate) in enumerate(
+                zip(contrasts, compare_on_target(differences, self.margin), strict=True)
+            )
         ]
 
-    def _row(self, place: int, estimate: TestedDifference, seeds: np.ndarray, units: int) -> Row:
+    def _row(
+        self, place: int, estimate: TestedDifference, seeds: int, units: int, over_seeds: TestedDifference | None = None
+    ) -> Row:
         contrast = self.contrasts[place]
-        low, high = seed_interval(seeds)
-        return {
+        known = [e for e in (estimate, over_seeds) if e is not None and not np.isnan(e.no_gain)]
+        row = {
             "place": place, "family": contrast.family, "tier": contrast.tier, "contrast": contrast.name,
             "experiment": contrast.experiment, "system": contrast.system, "baseline": contrast.baseline,
-            "seeds": len(seeds), "effect": estimate.effect, "low": estimate.low, "high": estimate.high, "p": estimate.p,
-            "test": estimate.test, "mde": minimal_effect(estimate.error, units), "seed_low": low, "seed_high": high,
+            "seeds": seeds, "effect": estimate.effect, "low": estimate.low, "high": estimate.high, "p": estimate.p,
+            "test": estimate.test, "mde": minimal_effect(estimate.error, units),
+            "p_equivalent": max((max(e.no_loss, e.no_gain) for e in known), default=float("nan")),
+            "p_no_gain": max((e.no_gain for e in known), default=float("nan")),
         }  # fmt: skip
+        return row if over_seeds is None else row | {"seed_low": over_seeds.low, "seed_high": over_seeds.high}
 
 
 def count_clusters(targets: Mapping[str, Differences]) -> int:
@@ -143,7 +163,7 @@ def counts(means: np.ndarray) -> Row:
 
 
 def judged(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the table of comparisons: p adjusted within each family, and verdicts.
+    """Return the table of comparisons: p corrected within each family, each kind by itself, and verdicts.
 
     Holm over the primary family; Benjamini and Hochberg over the exploratory comparisons across targets, and over those
     of single targets.
@@ -151,7 +171,8 @@ def judged(rows: Sequence[Row]) -> pd.DataFrame:
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     table["correction"] = np.where(table["family"] == PRIMARY, HOLM, BENJAMINI_HOCHBERG)
     for _, group in table.groupby(["family", "scope"]):
-        table.loc[group.index, "p_adjusted"] = adjusted(group["p"], group["correction"].iloc[0])
+        for p in TESTS:
+            table.loc[group.index, f"{p}_adjusted"] = adjusted(group[p], group["correction"].iloc[0])
     size = int((table["family"] == PRIMARY).sum())
     table["verdict"] = [_verdict(row, size) for row in table.to_dict("records")]
     table["target"] = table["target"].fillna("")
@@ -162,7 +183,8 @@ def _verdict(row: Mapping[str, Any], size: int) -> str:
     level = LEVEL / size if row["family"] == PRIMARY else LEVEL
     too_few = row["scope"] == ACROSS and smallest_p(row["targets"]) > level
     intervals = [(row["low"], row["high"]), (row["seed_low"], row["seed_high"])]
-    return verdict(row["effect"], intervals, row["p_adjusted"], row["seeds"], too_few)
+    corrected = row["p_adjusted"], row["p_equivalent_adjusted"]
+    return verdict(row["effect"], intervals, *corrected, row["seeds"], too_few)
 
 
 def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -175,7 +197,8 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
         Target → its items.
     """
     primary, missing = primary_contrasts(results)
-    comparisons = Comparisons([*primary, *exploratory_contrasts(results)], paths, results.languages)
+    contrasts = [*primary, *exploratory_contrasts(results)]
+    comparisons = Comparisons(contrasts, paths, results.languages, results.settings["margin"])
     rows = comparisons.rows()
     competing = contenders(results)
     best = _best_on_test(comparisons, competing)
@@ -183,6 +206,7 @@ def compare_run(results: Results, paths: Mapping[str, str | Path]) -> tuple[pd.D
     across = table[table["scope"] == ACROSS]
     return table, {
         "level": LEVEL,
+        "margin": results.settings["margin"],
         "draws": DRAWS,
         "targets": len(paths),
         "seeds": len(results.settings["seeds"]),

@@ -6,7 +6,7 @@ import numpy as np
 
 from workflow_scripts.statistics.differences import Differences, shared_clusters
 from workflow_scripts.statistics.draws import CHUNK, DRAWS, resamples
-from workflow_scripts.statistics.one_target import TestedDifference
+from workflow_scripts.statistics.one_target import MARGIN, TestedDifference, beyond_margin
 
 
 def drawn_means(targets: Mapping[str, Differences]) -> Iterator[list[np.ndarray]]:
@@ -101,7 +101,9 @@ def grouped_mean(weights: np.ndarray, groups: np.ndarray, values: np.ndarray) ->
     return means, np.sqrt(count / max(1, count - 1) * squares) / totals
 
 
-def studentised(effect: float, error: float, quotients: np.ndarray, test: str) -> TestedDifference:
+def studentised(
+    effect: float, error: float, quotients: np.ndarray, test: str, margin: float = MARGIN
+) -> TestedDifference:
     """Return the bootstrap-t interval and the equal-tailed p of the hypothesis of no effect.
 
     Parameters
@@ -111,13 +113,18 @@ def studentised(effect: float, error: float, quotients: np.ndarray, test: str) -
     quotients : ndarray, shape (B,)
         (resampled effect − effect) / resampled error.
     test : str
+    margin : float
     """
     effect, error = float(effect), float(error)
     if not error > 0:
-        return TestedDifference(effect, effect, effect, 1.0 if effect == 0 else 2 / (DRAWS + 1), error, test)
+        p = 1.0 if effect == 0 else 2 / (DRAWS + 1)
+        return TestedDifference(effect, effect, effect, p, error, test, *beyond_margin(effect, error, 0, margin))
     lower = np.quantile(quotients, 0.025, method="lower")  # draws without spread are infinite: not to be interpolated
     upper = np.quantile(quotients, 0.975, method="higher")
     observed = effect / error
     beyond = min((quotients >= observed).sum(), (quotients <= observed).sum())
     p = min(1.0, 2 * (int(beyond) + 1) / (DRAWS + 1))
-    return TestedDifference(effect, effect - float(upper) * error, effect - float(lower) * error, p, error, test)
+    no_loss = (int((quotients >= (effect + margin) / error).sum()) + 1) / (DRAWS + 1)
+    no_gain = (int((quotients <= (effect - margin) / error).sum()) + 1) / (DRAWS + 1)
+    interval = effect - float(upper) * error, effect - float(lower) * error
+    return TestedDifference(effect, *interval, p, error, test, no_loss, no_gain)

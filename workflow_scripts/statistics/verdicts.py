@@ -13,7 +13,7 @@ from workflow_scripts.statistics.across_targets import MANY
 
 LEVEL = 0.05
 POWER = 0.8
-SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+BETTER, WORSE, NO_DIFFERENCE, CANNOT_TELL = "better", "worse", "no relevant difference", "cannot tell"
 TOO_FEW, ONE_SEED = "too few targets to tell", "one seed: descriptive"
 HOLM, BENJAMINI_HOCHBERG = "Holm", "BH"
 SEEDS = 3  # from so many on, training noise is measured
@@ -35,24 +35,36 @@ def smallest_p(targets: int) -> float:
 
 
 def verdict(
-    effect: float, intervals: Sequence[tuple[float, float]], p_adjusted: float, seeds: int, too_few: bool = False
+    effect: float,
+    intervals: Sequence[tuple[float, float]],
+    p: float,
+    p_equivalent: float,
+    seeds: int,
+    too_few: bool = False,
 ) -> str:
-    """Return what a comparison shows.
+    """Return what a comparison shows: better or worse; else no relevant difference; else that it cannot tell.
+
+    A difference that is surely there is told as such, even if it is surely smaller than the margin.
 
     Parameters
     ----------
-    effect, p_adjusted : float
+    effect : float
     intervals : sequence of (low, high)
-        Over targets or clusters and, with three or more seeds, over seeds: all must exclude 0; NaN is left out.
+        Over targets or clusters and, with three or more seeds, over targets and seeds: all must exclude 0 for a
+        difference; NaN is left out.
+    p, p_equivalent : float
+        Corrected; of no difference, and of a difference of the margin or more in either direction.
     seeds : int
     too_few : bool
-        Whether no p could have reached the adjusted level.
+        Whether no p could have reached the corrected level.
     """
     if seeds == 1:
         return ONE_SEED
-    if p_adjusted <= LEVEL and effect != 0 and clear_of_zero(effect, intervals):
-        return SUPPORTED if effect > 0 else CONTRADICTED
-    return TOO_FEW if too_few else UNDECIDED
+    if p <= LEVEL and effect != 0 and clear_of_zero(effect, intervals):
+        return BETTER if effect > 0 else WORSE
+    if p_equivalent <= LEVEL:
+        return NO_DIFFERENCE
+    return TOO_FEW if too_few else CANNOT_TELL
 
 
 def clear_of_zero(effect: float, intervals: Sequence[tuple[float, float]]) -> bool:
