@@ -59,6 +59,7 @@ SECTIONS = (
     ("`base:`", config.Base),
     ("`finetune:`", config.Finetune),
     ("`few_shot:`", config.FewShot),
+    ("`statistics:`", config.Statistics),
     ("`evaluation:`", config.Evaluation),
     ("`languages:`, one entry", config.Language),
     ("`ablations:`, one block", config.Ablation),

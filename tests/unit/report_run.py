@@ -33,7 +33,7 @@ COMPARISON = {
     "experiment": "chosen on validation", "system": "merge", "baseline": "best_zero_shot_val",
     "scope": "across targets", "target": "", "seeds": 2, "targets": 3, "n": 18, "clusters": 9, "effect": 0.05,
     "low": -0.02, "high": 0.12, "p": 0.25, "p_adjusted": 0.25, "correction": "Holm", "test": "sign-flip", "mde": 0.2,
-    "seed_low": -0.01, "seed_high": 0.11, "family_low": float("nan"), "family_high": float("nan"), "improved": 3, "hurt": 0, "improved_chance_low": 0, "improved_chance_high": 3, "verdict": "too few targets to tell",
+    "seed_low": -0.01, "seed_high": 0.11, "family_low": float("nan"), "family_high": float("nan"), "improved": 3, "hurt": 0, "improved_chance_low": 0, "improved_chance_high": 3, "verdict": "too few targets to tell", "p_equivalent_adjusted": 0.5, "p_no_gain_adjusted": 0.4,
 }  # fmt: skip
 ADVICE = {
     "language": "German", "tier": "labelled validation", "primary": True, "advice": "merge",
@@ -69,7 +69,7 @@ def run_data(**changes: Any) -> RunData:
         matrix=_matrix(),
         matrix_validation=_matrix(),
         languages={k: v | {"region": "somewhere", "resource_level": "high"} for k, v in LANGUAGES.items()},
-        settings={"run": "small", "measures": {"NXN": "nxn"}, "locales": LOCALES, "seeds": SEEDS, "labels": LABELS, "pivot": "en-US",
+        settings={"run": "small", "margin": 0.02, "measures": {"NXN": "nxn"}, "locales": LOCALES, "seeds": SEEDS, "labels": LABELS, "pivot": "en-US",
                   "base": {"name": "tiny"}},
     )  # fmt: skip
     sidecar = {
@@ -93,7 +93,7 @@ def full_run(**changes: Any) -> RunData:
     """Return the run with statistics, advice, claims and a predictor; keyword arguments replace its parts."""
     exploratory = COMPARISON | {"family": "exploratory", "experiment": "average_NXN_k2_exc", "seed_low": float("nan")}
     on_target = exploratory | {"scope": "target"}
-    claim = {"claim": "c", "statement": "Merging helps.", "verdict": "undecided", "effect": 0.05, "low": -0.1,
+    claim = {"claim": "c", "statement": "Merging helps.", "verdict": "cannot tell", "effect": 0.05, "low": -0.1,
              "high": 0.2, "n": 3, "unit": "targets", "detail": "+5 points"}  # fmt: skip
     parts: dict[str, Any] = {
         "statistics": pd.DataFrame([COMPARISON, exploratory, *(on_target | {"target": t} for t in LOCALES)]),

@@ -37,7 +37,13 @@ def synthetic_evidence(targets: int, effect: Effect, seeds: int = 1, items: int 
     validation = {t: run.validation(t, plan, seeds) for t in locales}
     found = {t: run.items(t, plan, seeds, validation[t]) for t in locales}
     systems = pd.concat([_systems(t, found[t], validation[t], plan) for t in locales], ignore_index=True)
-    settings = {"run": "synthetic", "locales": locales, "seeds": list(range(seeds)), "pivot": locales[0]}
+    settings = {
+        "run": "synthetic",
+        "margin": 0.02,
+        "locales": locales,
+        "seeds": list(range(seeds)),
+        "pivot": locales[0],
+    }
     settings["measures"] = {"SIM": "uriel", "NXN": "nxn"}
     languages = {
         name: {"language": name, "family": "ABC"[i % 3], "genus": "DE"[i % 2], "script": "Latn", "cc100_gib": float(i)}

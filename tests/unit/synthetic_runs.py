@@ -98,7 +98,7 @@ class Synthetic:
         }  # fmt: skip
         matrix = self.matrix if self.matrix is not None else pd.DataFrame(0.5, index=self.names, columns=self.names)
         run = {
-            "run": "synthetic", "locales": self.names, "seeds": list(self.seeds), "order": list(self.experiments),
+            "run": "synthetic", "margin": 0.02, "locales": self.names, "seeds": list(self.seeds), "order": list(self.experiments),
             "measures": {s: s.lower() for s in TIERS}, "pivot": self.names[0] if self.pivot else "en-US",
         }  # fmt: skip
         return Results(

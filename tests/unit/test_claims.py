@@ -1,4 +1,4 @@
-"""Every claim on runs that were made to support it, to contradict it, and to leave it undecided."""
+"""Every claim on runs that were made to support it, to contradict it, and to leave it open."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from scipy import stats
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
 from workflow_scripts.findings.claims import merging_pays
 from workflow_scripts.findings.claims.ledger import COLUMNS, MODULES, NOT_TESTED, check_claims, read_claims
-from workflow_scripts.findings.claims.outcomes import correlation, spearman
+from workflow_scripts.findings.claims.outcomes import CONTRADICTED, SUPPORTED, correlation, spearman
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.statistics.differences import Differences
-from workflow_scripts.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
+from workflow_scripts.statistics.verdicts import CANNOT_TELL
 
 TARGETS = 12
 NOISE = [0.1, -0.1, 0.05, -0.05, 0.12, -0.12, 0.02, -0.02, 0.08, -0.08, 0.0, 0.0]  # no effect: the mean is 0
@@ -61,7 +61,7 @@ def verdict(run: Synthetic, claim: str) -> str:
     """Return the claim's verdict as if it were the only one, after checks of its numbers."""
     outcome = outcome_of(run, claim)
     assert outcome is not None and outcome.low <= outcome.effect <= outcome.high and outcome.n > 0
-    return outcome.speaks if outcome.p <= 0.05 and outcome.decisive else UNDECIDED
+    return outcome.speaks if outcome.p <= 0.05 and outcome.decisive else CANNOT_TELL
 
 
 def outcome_of(run: Synthetic, claim: str):
@@ -69,7 +69,7 @@ def outcome_of(run: Synthetic, claim: str):
     return getattr(MODULES[module], function)(PairedRun(run.results(), run.paths))
 
 
-THREE = [(0.05, SUPPORTED), (-0.05, CONTRADICTED), (None, UNDECIDED)]
+THREE = [(0.05, SUPPORTED), (-0.05, CONTRADICTED), (None, CANNOT_TELL)]
 PAIRS = {
     "real_beats_uriel": (settings(similarity="REAL"), settings(similarity="URIEL"), 1),
     "five_beat_three": (settings(k=5), settings(k=3), 1),
@@ -131,7 +131,7 @@ def test_the_choice_among_merges_is_made_on_validation(tmp_path):
     assert verdict(run, "helps_on_average") == CONTRADICTED
 
 
-@pytest.mark.parametrize(("slope", "expected"), [(-1, SUPPORTED), (1, CONTRADICTED), (0, UNDECIDED)])
+@pytest.mark.parametrize(("slope", "expected"), [(-1, SUPPORTED), (1, CONTRADICTED), (0, CANNOT_TELL)])
 def test_low_resource_more(slope, expected, tmp_path):
     def effect(place: int, seed: int) -> float:
         return 0.1 + (0.015 * slope * (place - 6) if slope else noise(place)) + wobble(place, seed) / 5
@@ -150,7 +150,7 @@ GENERA = ["Germanic"] * 4 + ["Romance"] * 4 + ["Slavic"] * 3 + ["Greek"]
     [
         ((0.05, 0.05, 0.05), 0.005, SUPPORTED),
         ((0.2, 0.0, 0.0), 0.005, CONTRADICTED),
-        ((0.05, 0.02, 0.08), 0.1, UNDECIDED),
+        ((0.05, 0.02, 0.08), 0.1, CANNOT_TELL),
     ],
 )
 def test_families_alike(means, spread, expected, tmp_path):
@@ -199,7 +199,7 @@ def test_rules_of_thumb(claim, case, tmp_path):
         return {"best_zero_shot_val": best, "self": own}.get(key, 0.6)
 
     run = effect_run(tmp_path, effect, validation=validation)
-    expected = {"holds": SUPPORTED, "other sign": CONTRADICTED}.get(case, UNDECIDED)
+    expected = {"holds": SUPPORTED, "other sign": CONTRADICTED}.get(case, CANNOT_TELL)
     assert verdict(run, claim) == expected
     assert outcome_of(run, claim).n == sum(applies) and "elsewhere" in outcome_of(run, claim).detail
 
@@ -211,7 +211,7 @@ def test_rules_of_thumb_need_targets_on_both_sides(claim, tmp_path):
     assert outcome_of(run, claim) is None
 
 
-@pytest.mark.parametrize(("slope", "expected"), [(-1, SUPPORTED), (1, CONTRADICTED), (0, UNDECIDED)])
+@pytest.mark.parametrize(("slope", "expected"), [(-1, SUPPORTED), (1, CONTRADICTED), (0, CANNOT_TELL)])
 def test_no_dominant_source(slope, expected, tmp_path):
     def effect(place: int, seed: int) -> float:
         return (0.012 * slope * (place - 6) if slope else noise(place)) + wobble(place, seed) / 5
@@ -226,7 +226,7 @@ def test_no_dominant_source(slope, expected, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("beats", "expected"), [("nobody", SUPPORTED), ("all", CONTRADICTED), ("one", CONTRADICTED), ("noise", UNDECIDED)]
+    ("beats", "expected"), [("nobody", SUPPORTED), ("all", CONTRADICTED), ("one", CONTRADICTED), ("noise", CANNOT_TELL)]
 )
 def test_target_included_never_wins(beats, expected, tmp_path):
     def accuracy(key: str, place: int, seed: int) -> float:
@@ -289,7 +289,7 @@ def test_averaging_dilutes_strong_sources_where_they_are_strong(size, expected, 
     assert outcome_of(strong, "averaging_dilutes_strong").n == TARGETS
 
 
-@pytest.mark.parametrize(("picks", "expected"), [("worst", SUPPORTED), ("best", CONTRADICTED), ("mixed", UNDECIDED)])
+@pytest.mark.parametrize(("picks", "expected"), [("worst", SUPPORTED), ("best", CONTRADICTED), ("mixed", CANNOT_TELL)])
 def test_uriel_ranks_poorly(picks, expected, tmp_path):
     run = Synthetic(tmp_path, {"uriel": settings(similarity="URIEL")}, lambda key, p, s: 0.5, targets=TARGETS)
     run.matrix = pd.DataFrame(
@@ -375,17 +375,21 @@ def test_one_seed_decides_nothing(tmp_path):
     run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
     run.seeds = [0]
     row = check_claims(PairedRun(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
-    assert row["verdict"] == UNDECIDED and row["low"] > 0 and row["detail"].endswith("(one seed: descriptive)")
+    assert (
+        row["verdict"] == "one seed: descriptive"
+        and row["low"] > 0
+        and row["detail"].endswith("(one seed: descriptive)")
+    )
 
 
 def test_few_targets_are_said(tmp_path):
     run = pair_run(tmp_path, settings(k=5), settings(k=3), 0.05)
     run.targets = 4
     row = check_claims(PairedRun(run.results(), run.paths)).set_index("claim").loc["five_beat_three"]
-    assert row["verdict"] == UNDECIDED and "too few targets" in row["detail"]
+    assert row["verdict"] == CANNOT_TELL and "too few targets" in row["detail"]
 
 
-def test_three_seeds_that_disagree_leave_a_claim_undecided(tmp_path):
+def test_three_seeds_that_disagree_cannot_tell(tmp_path):
     def accuracy(key: str, place: int, seed: int) -> float:
         return 0.6 + (0.05 + 0.1 * (seed - 1) + wobble(place, 0) if key == "first" else 0)
 

@@ -67,7 +67,7 @@ def test_text_is_escaped_and_names_may_break() -> None:
 
 
 def test_a_verdict_is_never_colour_alone() -> None:
-    assert [re.sub("<.*?>", "", chip(word))[0] for word in ("supported", "contradicted", "undecided")] == [
+    assert [re.sub("<.*?>", "", chip(word))[0] for word in ("better", "worse", "cannot tell")] == [
         "▲",
         "▼",
         "◆",
@@ -176,7 +176,7 @@ def test_every_gain_names_its_opponent() -> None:
     data = full_run()
     primary = data.statistics.iloc[[0]]
     free = primary.assign(
-        tier="none", experiment="average_NXN_k2_exc", baseline="english", verdict="undecided", improved=1
+        tier="none", experiment="average_NXN_k2_exc", baseline="english", verdict="cannot tell", improved=1
     )
     tuned = primary.assign(baseline="few_shot", effect=0.01, low=-0.01, high=0.03)
     plain_single = primary.assign(family="exploratory")
@@ -275,7 +275,9 @@ def test_the_report_says_what_the_comparisons_say(tmp_path: Path) -> None:
         "IncTar − best_zero_shot_val",
     } <= against and "merge − self" not in against
     counted = {row[0]: row[1:5] for row in shown(exploratory)}
-    assert counted["merge − self"] == ["3", "0", "3", "0"], "merges, significantly better, worse, not shown"
+    assert counted["merge − self"] == ["3", "0", "3", "0"], (
+        "merges, significantly better, worse, no relevant difference"
+    )
     across = compared[(compared["scope"] == "across targets") & (compared["family"] == "exploratory")]
     assert len(every.rows) == len(across)
 

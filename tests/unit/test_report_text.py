@@ -71,7 +71,7 @@ def test_the_markdown_report_has_every_section_and_table() -> None:
     for section in report.sections:
         assert f"\n## {section.title}\n" in text
     heads = re.findall(r"<th[^>]*>(.*?)</th>", html)
-    for head in ("target", "verdict", "over seeds", "p adjusted", "range of differences", "mean rank (chance)",
+    for head in ("target", "verdict", "over targets and seeds", "p adjusted", "range of differences", "mean rank (chance)",
                  "family", "genus", "policy", "stage", "peak memory", "its accuracy", "in files"):  # fmt: skip
         assert head in heads, head
     assert "over families" not in heads, "nothing is known of it"
@@ -112,7 +112,7 @@ def test_the_summary_is_about_a_dozen_lines() -> None:
     assert "+5.0 [−2.0, +12.0]; these are too few targets to tell" in text
     assert "merge for 3 targets; test data, which were not asked, agree for 0 of 3 targets." in text
     assert "- merge: de-DE, ar-SA, th-TH (test data do not confirm it)" in text
-    assert "Earlier claims: 1 undecided" in text
+    assert "Earlier claims: 1 cannot tell" in text
     assert "This run cannot test the difference" in re.sub(r"\s+", " ", render_terminal(summary(run_data())))
 
 

@@ -69,7 +69,7 @@ def test_shared_clusters_enter_by_two_way_clustering():
 
 def test_many_targets_are_bootstrapped():
     means = np.random.default_rng(2).normal(0.01, 0.03, (30, 3))
-    families = [str(i % 7) for i in range(30)]
+    families = [str(i % 12) for i in range(30)]
     estimates, by_family = compare_across(of_means(means), families)
     for i, estimate in enumerate(estimates):
         expected = stats.ttest_1samp(means[:, i], 0)
@@ -79,7 +79,7 @@ def test_many_targets_are_bootstrapped():
         assert estimate.p == pytest.approx(expected.pvalue, abs=0.05)
         assert (estimate.p <= 0.05) == (estimate.low > 0 or estimate.high < 0)
         assert by_family[i][0] < estimate.effect < by_family[i][1]
-    assert np.isnan(compare_across(of_means(means), [str(i % 4) for i in range(30)])[1]).all()
+    assert np.isnan(compare_across(of_means(means), [str(i % 9) for i in range(30)])[1]).all()
 
 
 def test_the_error_of_grouped_means_is_statsmodels_cluster_robust_error():
@@ -140,6 +140,10 @@ def simulate(targets: int, shared: bool, runs: int, seed: int) -> tuple[float, f
     kind = {(False, False): FLIP, (False, True): CROSSED, (True, False): BOOTSTRAP, (True, True): SHARED}
     assert estimates[0].test == kind[targets >= 20, shared]
     covered = np.mean([e.low <= 0 <= e.high for e in estimates])
+    shifted = {t: Differences(d.clusters, d.sizes, d.sums + 0.02 * d.sizes[:, None], d.seeds) for t, d in found.items()}
+    at_margin, _ = compare_across(shifted, ["f"] * targets, margin=0.02)
+    assert np.mean([max(e.no_loss, e.no_gain) <= 0.05 for e in at_margin]) <= 0.07, "equivalence keeps its size"
+    assert np.mean([e.no_gain <= 0.05 for e in at_margin]) <= 0.07
     return float(covered), float(np.mean([e.p <= 0.05 for e in estimates]))
 
 

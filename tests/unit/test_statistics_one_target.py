@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.stats import beta, permutation_test
+from scipy.stats import t as student
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from workflow_scripts.results.items import Correctness
@@ -15,6 +16,7 @@ from workflow_scripts.statistics.one_target import (
     DRAWN,
     MCNEMAR,
     SIGN_FLIP,
+    beyond_margin,
     cluster_interval,
     compare_on_target,
     drawn_p,
@@ -111,25 +113,59 @@ def test_which_test_is_used():
     assert (clustered.test, clustered.p) == (SIGN_FLIP, 2 / 16)
 
 
-def test_the_interval_is_the_cluster_robust_one_of_statsmodels():
-    clusters = np.repeat(np.arange(12), RNG.integers(1, 9, 12))
-    values = RNG.choice([-1, 0, 1], len(clusters)) + RNG.normal(0, 0.2, 12)[clusters]
-    found = differences(values, clusters.astype(str))
-    fit = sm.OLS(values, np.ones(len(values))).fit(
-        cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}, use_t=True
-    )
-    low, high, error = cluster_interval(found.sums[:, 0], found.sizes)
-    assert error == pytest.approx(fit.bse[0] * np.sqrt(12 / 11))
-    from scipy.stats import t
+def cr2(sizes: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return, item by item, the matrix of CR2 and the degrees of freedom where items of a cluster are the same."""
+    n, index = sizes.sum(), np.repeat(np.arange(len(sizes)), sizes)
+    projection = np.full((n, n), 1 / n)
+    vectors = []
+    for g in range(len(sizes)):
+        own = index == g
+        values, axes = np.linalg.eigh(np.eye(sizes[g]) - projection[np.ix_(own, own)])
+        adjusted = axes @ np.diag(values**-0.5) @ axes.T  # (I − H_gg)^−½
+        vectors.append((adjusted.sum(0) / n) @ (np.eye(n) - projection)[own])
+    same = (index[:, None] == index).astype(float)
+    m = np.array(vectors) @ same @ np.array(vectors).T
+    return np.array(vectors), float(np.trace(m) ** 2 / (m * m).sum())
 
-    assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 11) * error)
-    assert (low + high) / 2 == pytest.approx(values.mean())
+
+def test_the_interval_is_cr2_with_satterthwaite_s_degrees_of_freedom():
+    sizes = np.array([1, 2, 2, 3, 5, 9])
+    values = RNG.choice([-1, 0, 1], sizes.sum()) + 0.1
+    clusters = np.repeat(np.arange(6), sizes)
+    found = differences(values, clusters.astype(str))
+    vectors, freedom = cr2(sizes)
+    low, high, error, ours = cluster_interval(found.sums[:, 0], found.sizes)
+    assert error == pytest.approx(np.sqrt(((vectors @ values) ** 2).sum())) and ours == pytest.approx(freedom)
+    assert (high - low) / 2 == pytest.approx(student.ppf(0.975, freedom) * error)
+    assert (low + high) / 2 == pytest.approx(values.mean()) and freedom < 4
+    even = cluster_interval(np.arange(8.0), np.full(8, 3))
+    fit = sm.OLS(np.repeat(np.arange(8.0) / 3, 3), np.ones(24)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.repeat(np.arange(8), 3), "use_correction": False}
+    )
+    assert even.freedom == pytest.approx(7) and even.error == pytest.approx(fit.bse[0] * np.sqrt(8 / 7))
 
 
 def test_no_difference_is_not_certainty():
-    low, high, error = cluster_interval(np.zeros(40), np.full(40, 3))
+    low, high, error, _ = cluster_interval(np.zeros(40), np.full(40, 3))
     assert high == -low == pytest.approx(beta.ppf(0.975, 1, 40)) and np.isnan(error)
     assert np.isnan(cluster_interval(np.array([2.0]), np.array([5]))[0])
+    (none,) = compare_on_target(differences(np.zeros(200), np.arange(200).astype(str)))
+    assert none.no_gain == none.no_loss == pytest.approx(0.98**200)
+
+
+@pytest.mark.parametrize("kind", ["even", "unequal", "single"])
+@pytest.mark.parametrize("groups", [10, 60])
+def test_intervals_of_one_target_cover_and_equivalence_keeps_its_size(groups, kind):
+    rng, runs, covered, equivalent, margin = np.random.default_rng(groups), 1200, 0, 0, 0.05
+    for _ in range(runs):
+        sizes = {"single": np.ones(groups, int), "even": np.full(groups, 4)}.get(
+            kind, np.ceil(rng.pareto(1.2, groups) * 2 + 0.5).astype(int).clip(1, 60)
+        )
+        sums = sizes * (margin + rng.normal(0, 0.1, groups)) + rng.normal(0, 0.2, groups) * np.sqrt(sizes)
+        low, high, error, freedom = cluster_interval(sums, sizes)
+        covered += low <= margin <= high
+        equivalent += max(beyond_margin(sums.sum() / sizes.sum(), error, freedom, margin)) <= 0.05
+    assert covered / runs >= 0.93 and equivalent / runs <= 0.07
 
 
 def clustered(rng: np.random.Generator, effect: float, groups: int = 60) -> Differences:

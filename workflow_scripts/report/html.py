@@ -18,9 +18,12 @@ MOST_NARROW = 10  # columns of a heat map whose cells hold a number on a telepho
 SHADES = 5  # of a drawing's squares
 RIGHT_TO_LEFT = {"Adlm", "Arab", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa"}
 SIGNS = {
+    "better": ("good", "▲"),
+    "worse": ("bad", "▼"),
     "supported": ("good", "▲"),
     "contradicted": ("bad", "▼"),
-    "undecided": ("plain", "◆"),
+    "no relevant difference": ("plain", "≈"),
+    "cannot tell": ("plain", "◆"),
     "too few targets to tell": ("plain", "◇"),
     "merge": ("good", "▲"),
     "single source": ("plain", "●"),

@@ -24,7 +24,7 @@ from workflow_scripts.statistics.contrasts import (
 from workflow_scripts.statistics.differences import Differences, paired_differences, shared_clusters
 from workflow_scripts.statistics.draws import DRAWS
 from workflow_scripts.statistics.one_target import TestedDifference, compare_on_target
-from workflow_scripts.statistics.seeds import crossed
+from workflow_scripts.statistics.seeds import crossed, not_equivalent
 from workflow_scripts.statistics.verdicts import (
     BENJAMINI_HOCHBERG,
     HOLM,
@@ -134,14 +134,13 @@ class Comparisons:
         self, place: int, estimate: TestedDifference, seeds: int, units: int, over_seeds: TestedDifference | None = None
     ) -> Row:
         contrast = self.contrasts[place]
-        known = [e for e in (estimate, over_seeds) if e is not None and not np.isnan(e.no_gain)]
+        estimates = [e for e in (estimate, over_seeds) if e is not None]
         row = {
             "place": place, "family": contrast.family, "tier": contrast.tier, "contrast": contrast.name,
             "experiment": contrast.experiment, "system": contrast.system, "baseline": contrast.baseline,
             "seeds": seeds, "effect": estimate.effect, "low": estimate.low, "high": estimate.high, "p": estimate.p,
             "test": estimate.test, "mde": minimal_effect(estimate.error, units),
-            "p_equivalent": max((max(e.no_loss, e.no_gain) for e in known), default=float("nan")),
-            "p_no_gain": max((e.no_gain for e in known), default=float("nan")),
+            "p_equivalent": not_equivalent(estimates), "p_no_gain": np.fmax.reduce([e.no_gain for e in estimates]),
         }  # fmt: skip
         return row if over_seeds is None else row | {"seed_low": over_seeds.low, "seed_high": over_seeds.high}
 

@@ -1,5 +1,7 @@
 """Training noise: differences of targets crossed with seeds, both drawn from many."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.stats import t as student
 
@@ -38,6 +40,12 @@ def crossed(values: np.ndarray, common: float = 0.0, margin: float = MARGIN) -> 
     p = 2 * float(student.sf(abs(effect) / error, freedom)) if error > 0 else float(effect == 0)
     beyond = beyond_margin(effect, error, freedom, margin)
     return TestedDifference(effect, effect - half, effect + half, p, error, REML, *beyond)
+
+
+def not_equivalent(estimates: Iterable[TestedDifference]) -> float:
+    """Return the largest p of the margin's one-sided tests of estimates of one difference; NaN where none is known."""
+    known = [max(e.no_loss, e.no_gain) for e in estimates if not np.isnan(e.no_gain)]
+    return max(known, default=UNKNOWN)
 
 
 def _variance(values: np.ndarray) -> tuple[float, float]:

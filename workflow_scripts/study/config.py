@@ -153,6 +153,18 @@ class Evaluation(Closed):
     threads: int = Field(1, ge=1, description="CPU threads per row of the matrix and per merge.")
 
 
+class Statistics(Closed):
+    """How differences are judged."""
+
+    margin: float = Field(
+        2.0,
+        gt=0,
+        lt=100,
+        description="Points of accuracy: a difference that is surely smaller in both directions is *no relevant "
+        "difference*.",
+    )
+
+
 class Language(Closed):
     """What the locale table says of a language; for locales that it does not hold."""
 
@@ -244,6 +256,7 @@ class Run(Closed):
     finetune: Finetune = Field(default_factory=Finetune, description="Training.")
     few_shot: FewShot = Field(default_factory=FewShot, description="The baseline `few_shot`.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Scoring.")
+    statistics: Statistics = Field(default_factory=Statistics, description="The margin of relevance.")
     similarity: dict[Annotated[str, Field(pattern=NAME)], dict[str, Any]] = Field(
         default_factory=dict,
         description="Settings of similarity measures by name. A key `measure` makes the name a variant of that "

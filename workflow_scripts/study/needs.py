@@ -261,6 +261,7 @@ class Needs:
             "run": {
                 **described,
                 "labels": study.labels,
+                "margin": self.run.statistics.margin / 100,
                 "order": list(study.experiments),  # the config's, which sorted JSON loses
                 "measures": {name: measure for name, (measure, _) in study.measures.items()},
             },

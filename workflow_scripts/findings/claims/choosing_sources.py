@@ -83,11 +83,12 @@ def uriel_ranks_poorly(run: PairedRun) -> Outcome | None:
         f"sources chosen by URIEL gain {100 * effect:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of what the best "
         f"choice gains over chance, over {len(numbers)} targets"
     )
-    return replace(outcome, effect=effect, low=low, high=high, detail=detail)
+    return replace(outcome, effect=effect, low=low, high=high, detail=detail, p_equivalent=float("nan"))
 
 
 def _paired(run: PairedRun, pairs: list[tuple[str, str]], sense: int, what: str) -> Outcome | None:
     differences: dict[str, Differences] = run.of_experiments(pairs)
     if not differences:
         return None
-    return mean_over_targets(differences, sense, f"{what}, {len(pairs)} pair{'s' * (len(pairs) > 1)} of experiments")
+    told = f"{what}, {len(pairs)} pair{'s' * (len(pairs) > 1)} of experiments"
+    return mean_over_targets(differences, sense, told, run.margin)

@@ -15,7 +15,7 @@ def dare_destroys(run: PairedRun) -> Outcome | None:
     pairs = run.beside_flat("dare_linear", "dare_ties")
     if not (differences := run.of_experiments(pairs)):
         return None
-    outcome = mean_over_targets(differences, -1, "DARE − flat merge")
+    outcome = mean_over_targets(differences, -1, "DARE − flat merge", run.margin)
     return replace(outcome, detail=f"{outcome.detail}; by drop rate {_by_drop_rate(run, pairs)}")
 
 
@@ -33,7 +33,8 @@ def ties_preserves_strong_targets(run: PairedRun) -> Outcome | None:
     """Test that TIES beats the flat merge where the best single model is right in more than 70 % of the cases."""
     differences = run.of_experiments(run.beside_flat("ties"))
     strong = {t: f for t, f in differences.items() if t in strong_targets(run)}
-    return mean_over_targets(strong, 1, "TIES − flat merge where the best source is above 0.7") if strong else None
+    what = "TIES − flat merge where the best source is above 0.7"
+    return mean_over_targets(strong, 1, what, run.margin) if strong else None
 
 
 def averaging_dilutes_strong_sources(run: PairedRun) -> Outcome | None:
@@ -53,6 +54,5 @@ def averaging_dilutes_strong_sources(run: PairedRun) -> Outcome | None:
     }
     if not pairs:
         return None
-    return mean_over_targets(
-        run.differences(pairs), -1, f"flat merge − its best source where that is above {STRONG_SOURCE}"
-    )
+    what = f"flat merge − its best source where that is above {STRONG_SOURCE}"
+    return mean_over_targets(run.differences(pairs), -1, what, run.margin)

@@ -9,20 +9,26 @@ from scipy.stats import t as student
 from scipy.stats import tukey_hsd
 
 from workflow_scripts.core.digests import digest_of
-from workflow_scripts.findings.claims.outcomes import Outcome, correlation, effect_in_points, mean_over_targets, values
+from workflow_scripts.findings.claims.outcomes import (
+    CONTRADICTED,
+    SUPPORTED,
+    Outcome,
+    correlation,
+    effect_in_points,
+    mean_over_targets,
+    values,
+)
 from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.selection.systems import MERGE, SELF
 from workflow_scripts.statistics.one_target import compare_on_target
-from workflow_scripts.statistics.verdicts import CONTRADICTED, HOLM, LEVEL, SUPPORTED, adjusted
-
-ALIKE = 0.02  # families whose means differ by less behave alike
+from workflow_scripts.statistics.verdicts import HOLM, LEVEL, adjusted
 
 
 def helps_on_average(run: PairedRun) -> Outcome | None:
     """Test that merging improves on the best single model, both chosen on validation data."""
     if not run.effects:
         return None
-    return mean_over_targets(run.effects, 1, "merge − best single model, both chosen on validation data")
+    return mean_over_targets(run.effects, 1, "merge − best single model, both chosen on validation data", run.margin)
 
 
 def helps_low_resource_more(run: PairedRun) -> Outcome | None:
@@ -33,9 +39,9 @@ def helps_low_resource_more(run: PairedRun) -> Outcome | None:
 
 
 def families_alike(run: PairedRun) -> Outcome | None:
-    """Test that genera (Germanic, Romance, …) differ by less than two points in what merging is worth.
+    """Test that genera (Germanic, Romance, …) differ by less than the margin in what merging is worth.
 
-    Contradicted by Tukey's test of all pairs; supported if all pairs are equivalent within two points (two one-sided
+    Contradicted by Tukey's test of all pairs; supported if all pairs are equivalent within it (two one-sided
     tests, the pooled variance). The effect is the largest difference between two genera of two or more
     targets each.
     """
@@ -51,7 +57,7 @@ def families_alike(run: PairedRun) -> Outcome | None:
     interval = tukey.confidence_interval()
     first, second = max(itertools.permutations(range(len(names)), 2), key=lambda pair: means[pair[0]] - means[pair[1]])
     effect, low, high = (float(part[first, second]) for part in (tukey.statistic, interval.low, interval.high))
-    differ, alike = float(np.nanmin(tukey.pvalue)), _equivalence(list(groups.values()), ALIKE)
+    differ, alike = float(np.nanmin(tukey.pvalue)), _equivalence(list(groups.values()), run.margin)
     says = CONTRADICTED if differ <= LEVEL or differ < alike else SUPPORTED
     detail = f"{names[first]} − {names[second]}, the two that differ most: {effect_in_points(effect, low, high)}"
     p = differ if says == CONTRADICTED else alike
@@ -83,7 +89,9 @@ def target_included_never_wins(run: PairedRun) -> Outcome | None:
     pairs = {t: of_target for t, of_target in pairs.items() if of_target}
     if not pairs:
         return None
-    outcome = mean_over_targets(run.differences(pairs), -1, "merges with the target − the target's own model")
+    outcome = mean_over_targets(
+        run.differences(pairs), -1, "merges with the target − the target's own model", run.margin
+    )
     single = [(e.effect, e.p, t) for t, wanted in pairs.items() for e in compare_on_target(run.each(t, wanted))]
     corrected = adjusted([p for _, p, _ in single], HOLM)
     winners = [(p, t) for p, (effect, _, t) in zip(corrected, single, strict=True) if p <= LEVEL and effect > 0]
@@ -108,7 +116,7 @@ def more_weight_to_the_target_is_better(run: PairedRun) -> Outcome | None:
     swept = [sorted(names, key=inside.__getitem__) for names in groups.values() if len(names) > 1]
     if not (differences := run.of_experiments([(names[-1], names[0]) for names in swept])):
         return None
-    outcome = mean_over_targets(differences, 1, "the target's model with its largest weight − with its smallest")
+    outcome = mean_over_targets(differences, 1, "the target's model with its largest weight − with its smallest", run.margin)
     return replace(outcome, detail=f"{outcome.detail}; against the target's own model {_by_weight(run, swept, inside)}")
 
 

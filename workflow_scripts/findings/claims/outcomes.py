@@ -8,18 +8,19 @@ from scipy.stats import norm, permutation_test, rankdata, ttest_ind
 
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.words import bracketed
-from workflow_scripts.statistics.across_targets import compare_across
-from workflow_scripts.statistics.differences import Differences
+from workflow_scripts.statistics.across_targets import common_variance, compare_across
+from workflow_scripts.statistics.differences import Differences, shared_clusters
+from workflow_scripts.statistics.one_target import MARGIN
+from workflow_scripts.statistics.seeds import crossed, not_equivalent
 from workflow_scripts.statistics.verdicts import (
-    CONTRADICTED,
     LEVEL,
-    SUPPORTED,
     clear_of_zero,
     seed_interval,
     smallest_p,
 )
 
 Interval = tuple[float, float]
+SUPPORTED, CONTRADICTED = "supported", "contradicted"  # of a claim
 SIDE = 3  # fewest targets on each side of a threshold
 CORRELATED = 5  # fewest targets for a rank correlation: 2/5! is the smallest p
 NORMAL = float(norm.ppf(0.975))
@@ -41,6 +42,8 @@ class Outcome:
         Do all intervals exclude what the claim is tested against?
     detail : str
         A sentence with the numbers.
+    p_equivalent : float
+        Of a difference of the margin or more in either direction; NaN where the effect is no difference of accuracies.
     """
 
     effect: float
@@ -52,6 +55,7 @@ class Outcome:
     speaks: str
     decisive: bool
     detail: str
+    p_equivalent: float = float("nan")
 
 
 def speaks(effect: float, sense: int) -> str:
@@ -76,10 +80,14 @@ def values(differences: Mapping[str, Differences]) -> tuple[np.ndarray, np.ndarr
     return np.array([f.means[0] for f in differences.values()]), np.array([f.seeds[0] for f in differences.values()]).T
 
 
-def mean_over_targets(differences: Mapping[str, Differences], sense: int, what: str) -> Outcome:
-    """Return the mean over targets of a difference, which the claim expects to have the sign `sense`."""
-    estimate = compare_across(differences, ["" for _ in differences])[0][0]
-    over_seeds = seed_interval(values(differences)[1].mean(1))
+def mean_over_targets(differences: Mapping[str, Differences], sense: int, what: str, margin: float = MARGIN) -> Outcome:
+    """Return the mean over targets of a difference, which the claim expects to have the sign `sense`.
+
+    With three or more seeds, both intervals count: that over targets, and that over targets and seeds.
+    """
+    estimate = compare_across(differences, ["" for _ in differences], margin)[0][0]
+    common = common_variance(list(differences.values()))[0] if shared_clusters(differences) else 0.0
+    over_seeds = crossed(values(differences)[1].T, common, margin)
     shown = effect_in_points(estimate.effect, estimate.low, estimate.high)
     few = "; too few targets to tell" if smallest_p(len(differences)) > LEVEL else ""
     return Outcome(
@@ -90,8 +98,9 @@ def mean_over_targets(differences: Mapping[str, Differences], sense: int, what: 
         n=len(differences),
         unit="targets",
         speaks=speaks(estimate.effect, sense),
-        decisive=excludes_zero(estimate.effect, [(estimate.low, estimate.high), over_seeds]),
+        decisive=excludes_zero(estimate.effect, [(estimate.low, estimate.high), (over_seeds.low, over_seeds.high)]),
         detail=f"{what}: {shown} over {count(differences)}{few}",
+        p_equivalent=not_equivalent([estimate, over_seeds]),
     )
 
 
@@ -140,7 +149,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def rule_of_thumb(
-    effects: Mapping[str, Differences], applies: Collection[str], sense: int, rule: str
+    effects: Mapping[str, Differences], applies: Collection[str], sense: int, rule: str, margin: float = MARGIN
 ) -> Outcome | None:
     """Return whether merging does what a rule foretells; None with fewer than three targets on either side of it.
 
@@ -152,7 +161,7 @@ def rule_of_thumb(
     if min(len(inside), len(outside)) < SIDE:
         return None
     here, elsewhere = values(inside)[0], values(outside)[0]
-    outcome = mean_over_targets(inside, sense, f"merging where {rule}")
+    outcome = mean_over_targets(inside, sense, f"merging where {rule}", margin)
     outcome = replace(outcome, detail=f"{outcome.detail}, {100 * elsewhere.mean():+.1f} points elsewhere")
     if outcome.speaks != SUPPORTED:
         return outcome

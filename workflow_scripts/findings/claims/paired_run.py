@@ -31,6 +31,11 @@ class PairedRun:
         self.paths = paths
         self._items: dict[str, Correctness] = {}
 
+    @property
+    def margin(self) -> float:
+        """A smaller difference of accuracies is of no relevance."""
+        return float(self.results.settings["margin"])
+
     def items(self, target: str) -> Correctness:
         """Return a target's items, of the systems that claims look at."""
         if target not in self._items:

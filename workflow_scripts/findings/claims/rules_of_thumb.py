@@ -24,18 +24,18 @@ def lower_ratio_gains_more(run: PairedRun) -> Outcome | None:
 def low_ratio_constructive(run: PairedRun) -> Outcome | None:
     """Test that merging helps where the best single model reaches less than 60 % of the target's own."""
     applies = [t for t, ratio in ratios(run).items() if ratio < ZS_SELF]
-    return rule_of_thumb(run.effects, applies, 1, f"ZS/self < {ZS_SELF}")
+    return rule_of_thumb(run.effects, applies, 1, f"ZS/self < {ZS_SELF}", run.margin)
 
 
 def high_ratio_destructive(run: PairedRun) -> Outcome | None:
     """Test that merging harms where the best single model reaches more than 75 % of the target's own."""
     applies = [t for t, ratio in ratios(run).items() if ratio > HIGH_RATIO]
-    return rule_of_thumb(run.effects, applies, -1, f"ZS/self > {HIGH_RATIO}")
+    return rule_of_thumb(run.effects, applies, -1, f"ZS/self > {HIGH_RATIO}", run.margin)
 
 
 def strong_source_destructive(run: PairedRun) -> Outcome | None:
     """Test that merging harms where the best single model is right in more than 70 % of the cases."""
-    return rule_of_thumb(run.effects, strong_targets(run), -1, f"the best source is above {STRONG_SOURCE}")
+    return rule_of_thumb(run.effects, strong_targets(run), -1, f"the best source is above {STRONG_SOURCE}", run.margin)
 
 
 def strong_targets(run: PairedRun) -> list[str]:

@@ -165,7 +165,7 @@ def _upper_on_validation(evidence: Evidence, target: str, option: Option) -> flo
 
 def _difference(evidence: Evidence, target: str, chosen: Option, other: Option) -> Difference:
     paired = paired_differences(evidence.items[target], [(chosen.key, other.key)])
-    low, high, _ = cluster_interval(paired.sums[:, 0], paired.sizes)
+    low, high, *_ = cluster_interval(paired.sums[:, 0], paired.sizes)
     return Difference(float(paired.means[0]), low, high, paired.seeds[0])
 
 

@@ -6,11 +6,11 @@ import pandas as pd
 
 from workflow_scripts.core.words import is_unknown, number, p_value, plural, points, points_interval, unsigned_points
 from workflow_scripts.report.blocks import Block, Cell, Column, Folded, Items, Prose, Table, number_cell, table
-from workflow_scripts.report.marks import Link, Text, Verdict, marked, with_code
+from workflow_scripts.report.marks import Link, Remark, Text, Verdict, marked, with_code
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.selection.systems import BEST_SINGLE, ENGLISH, ORACLE
 from workflow_scripts.statistics.contrasts import CHOSEN, EXPLORATORY, PRIMARY
-from workflow_scripts.statistics.verdicts import LEVEL
+from workflow_scripts.statistics.verdicts import BETTER, CANNOT_TELL, LEVEL, TOO_FEW
 
 
 def comparisons(data: RunData) -> list[Block]:
@@ -45,12 +45,13 @@ def _explanation(data: RunData) -> Prose:
     )
     return Prose(
         marked(
-            "*Supported* means better after correction for the number of comparisons, *contradicted* worse, "
-            "*undecided* that the data cannot tell. *Detectable*: the difference that a run of this size finds with a "
-            "power of 80 %; smaller true effects mostly stay undecided. *Chance*: for how many targets the merge would "
-            "be better, in 95 of 100 cases, if the sign of every target’s difference were a coin. Whether a "
-            "difference is more than noise is a paired question: these tests answer it, not the overlap of two "
-            "intervals.{}",
+            "*Better* and *worse* are so after correction for the number of comparisons; *no relevant difference*: it "
+            "is surely smaller than {} points in both directions (two one-sided tests, corrected as well); else the "
+            "data *cannot tell*. *Detectable*: the difference that a run of this size finds with a power of 80 %. "
+            "*Chance*: for how many targets the merge would be better, in 95 of 100 cases, if the sign of every "
+            "target’s difference were a coin. Whether a difference is more than noise is a paired question: these "
+            "tests answer it, not the overlap of two intervals. *Over targets and seeds*: an interval for other seeds as well.{}",
+            margin_in_points(data),
             seeds,
         )
     )
@@ -61,7 +62,12 @@ def _exploratory(data: RunData) -> list[Block]:
     if across.empty:
         return []
     contrasts = [
-        {"contrast": name, "rows": rows, "significant": rows[rows["p_adjusted"] <= LEVEL]}
+        {
+            "contrast": name,
+            "rows": rows,
+            "significant": rows[rows["p_adjusted"] <= LEVEL],
+            "others": rows[rows["p_adjusted"] > LEVEL],
+        }
         for name, rows in across[across["tier"] != ORACLE].groupby("contrast", sort=False)
     ]
     overview = table(
@@ -73,7 +79,12 @@ def _exploratory(data: RunData) -> list[Block]:
             "merges": (lambda c: len(c["rows"]), number),
             "significantly better": (lambda c: (c["significant"]["effect"] > 0).sum(), number),
             "significantly worse": (lambda c: (c["significant"]["effect"] < 0).sum(), number),
-            "not shown": (lambda c: len(c["rows"]) - len(c["significant"]), number),
+            "no relevant difference": (lambda c: (c["others"]["p_equivalent_adjusted"] <= LEVEL).sum(), number),
+            "cannot tell": (lambda c: (~(c["others"]["p_equivalent_adjusted"] <= LEVEL)).sum(), number),
+            f"no gain of {margin_in_points(data)} or more": (
+                lambda c: (c["rows"]["p_no_gain_adjusted"] <= LEVEL).sum(),
+                number,
+            ),
             "range of differences": lambda c: (
                 f"{points(c['rows']['effect'].min())} to {points(c['rows']['effect'].max())}"
             ),
@@ -91,16 +102,29 @@ def _tests(data: RunData, rows: pd.DataFrame, caption: str) -> Table:
         "supervision": "tier",
         "merge": lambda row: titles.get(row["experiment"], row["experiment"]),
         "effect [95 %], points": lambda row: interval_cell(row["effect"], row["low"], row["high"]),
-        "over seeds": lambda row: _spread(row["seed_low"], row["seed_high"]),
+        "over targets and seeds": lambda row: _spread(row["seed_low"], row["seed_high"]),
         "over families": lambda row: _spread(row["family_low"], row["family_high"]),
         "targets": ("targets", number),
         "p": ("p", p_value),
         "p adjusted": ("p_adjusted", p_value),
         "detectable": ("mde", unsigned_points),
         "better / worse (chance)": lambda row: number_cell(_better_worse(row), row["improved"]),
-        "verdict": lambda row: Verdict(row["verdict"]),
+        "verdict": lambda row: (Verdict(row["verdict"]), *map(Remark, ruled_out(row, data))),
     }
     return table(caption, [row for _, row in rows.iterrows()], columns)
+
+
+def margin_in_points(data: RunData) -> str:
+    """Return the difference below which nothing is relevant, in points."""
+    return f"{100 * data.results.settings['margin']:g}"
+
+
+def ruled_out(row: Any, data: RunData) -> list[str]:
+    """Return what else a comparison shows: that there is no gain of the margin or more."""
+    if not row["p_no_gain_adjusted"] <= LEVEL:
+        return []
+    said = {BETTER: "by less than {} points"} | dict.fromkeys((CANNOT_TELL, TOO_FEW), "no gain of {} points or more")
+    return [said[row["verdict"]].format(margin_in_points(data))] if row["verdict"] in said else []
 
 
 def _spread(low: Any, high: Any) -> str:

@@ -7,7 +7,7 @@ from workflow_scripts.core.words import number, percent, points, with_minus
 from workflow_scripts.findings.older_studies import ZS_SELF
 from workflow_scripts.report import plots
 from workflow_scripts.report.blocks import Block, Choice, Column, Plot, Prose, Section, number_cell, table
-from workflow_scripts.report.marks import Verdict, with_code
+from workflow_scripts.report.marks import Verdict, marked, with_code
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SINGLE_ORACLE, SELF
 
@@ -24,7 +24,8 @@ def claims_section(data: RunData) -> Section:
         intro = (
             "Claims of earlier work, judged on this run’s data alone, with an interval and a test at the unit that can "
             "vary (targets, or pairs of experiments), corrected for the number of claims (Benjamini and Hochberg). "
-            "Undecided is no evidence against a claim."
+            "*No relevant difference*: what the claim says is surely smaller than the margin, in either direction. "
+            "*Cannot tell* is no evidence against a claim."
         )
         columns: dict[str, Column] = {
             "claim": "statement",
@@ -32,7 +33,7 @@ def claims_section(data: RunData) -> Section:
             "n": lambda row: number_cell(f"{number(row['n'])} {row['unit']}".rstrip(), row["n"]),
             "what this run says": lambda row: with_code(with_minus(row["detail"])),
         }
-        blocks = [Prose(intro), table("Claims ledger", data.claims.to_dict("records"), columns)]
+        blocks = [Prose(marked(intro)), table("Claims ledger", data.claims.to_dict("records"), columns)]
     return Section("claims", "Which earlier claims hold here?", blocks)
 
 

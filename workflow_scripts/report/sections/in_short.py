@@ -30,6 +30,7 @@ from workflow_scripts.report.blocks import (
 )
 from workflow_scripts.report.marks import Link, Text, Verdict, marked
 from workflow_scripts.report.run_data import LABELS_CHOOSE, RunData
+from workflow_scripts.report.sections.comparisons import ruled_out
 from workflow_scripts.report.sections.prices import worth_in_labels
 from workflow_scripts.selection.systems import (
     BEST_SINGLE,
@@ -42,6 +43,7 @@ from workflow_scripts.selection.systems import (
     title,
 )
 from workflow_scripts.statistics.contrasts import CHOSEN
+from workflow_scripts.statistics.verdicts import BETTER, CANNOT_TELL, NO_DIFFERENCE, ONE_SEED, TOO_FEW, WORSE
 
 MOST_NAMED = 12  # targets in a line
 DOUBTED = "low"  # the confidence of an advice that test data do not confirm
@@ -54,11 +56,12 @@ ADVICE = {
 }
 UNLABELLED = {"none": "Without any data of the target", "unlabelled": "With unlabelled text of the target"}
 VERDICTS = {
-    "supported": "after correction for several comparisons the difference is supported",
-    "contradicted": "after correction for several comparisons merging is worse",
-    "undecided": "the data cannot tell whether there is a difference",
-    "too few targets to tell": "these are too few targets to tell",
-    "one seed: descriptive": "with one seed this describes and does not prove",
+    BETTER: "after correction for several comparisons merging is better",
+    WORSE: "after correction for several comparisons merging is worse",
+    NO_DIFFERENCE: "no relevant difference",
+    CANNOT_TELL: "the data cannot tell whether there is a difference",
+    TOO_FEW: "these are too few targets to tell",
+    ONE_SEED: "with one seed this describes and does not prove",
 }
 
 
@@ -191,7 +194,7 @@ def _without_labels(data: RunData) -> list[Text]:
                 opponent(data, tested["baseline"]),
                 number(tested["improved"]),
                 number(tested["hurt"]),
-                VERDICTS[tested["verdict"]],
+                told(tested, data),
             )
             said.append(text)
     return said
@@ -221,7 +224,9 @@ def _difference(data: RunData) -> Text:
         number((difference > 0).sum()),
         plural(len(difference), "target"),
         number((difference < 0).sum()),
-        "This run cannot test the difference." if tested is None else f"95 % interval over targets: {_sure(tested)}.",
+        "This run cannot test the difference."
+        if tested is None
+        else f"95 % interval over targets: {_sure(tested, data)}.",
         _tuned(data),
     )
 
@@ -231,11 +236,16 @@ def _tuned(data: RunData) -> str:
     tested = data.primary_contrast(LABELS_CHOOSE)
     if tested is None or tested["baseline"] == BEST_SINGLE:
         return ""
-    return f" Against {opponent(data, tested['baseline'])}: {_sure(tested)}."
+    return f" Against {opponent(data, tested['baseline'])}: {_sure(tested, data)}."
 
 
-def _sure(tested: pd.Series) -> str:
-    return f"{points_interval(tested['effect'], tested['low'], tested['high'])}; {VERDICTS[tested['verdict']]}"
+def _sure(tested: pd.Series, data: RunData) -> str:
+    return f"{points_interval(tested['effect'], tested['low'], tested['high'])}; {told(tested, data)}"
+
+
+def told(tested: pd.Series, data: RunData) -> str:
+    """Return the verdict of a comparison in words, with what it rules out."""
+    return ", ".join([VERDICTS[tested["verdict"]], *ruled_out(tested, data)])
 
 
 def _advice(data: RunData) -> Text:
