@@ -50,7 +50,8 @@ def _explanation(data: RunData) -> Prose:
             "data *cannot tell*. *Detectable*: the difference that a run of this size finds with a power of 80 %. "
             "*Chance*: for how many targets the merge would be better, in 95 of 100 cases, if the sign of every "
             "target’s difference were a coin. Whether a difference is more than noise is a paired question: these "
-            "tests answer it, not the overlap of two intervals. *Over targets and seeds*: an interval for other seeds as well.{}",
+            "tests answer it, not the overlap of two intervals. *Over targets and seeds*: an interval for other "
+            "seeds as well.{}",
             margin_in_points(data),
             seeds,
         )
