@@ -116,7 +116,8 @@ def more_weight_to_the_target_is_better(run: PairedRun) -> Outcome | None:
     swept = [sorted(names, key=inside.__getitem__) for names in groups.values() if len(names) > 1]
     if not (differences := run.of_experiments([(names[-1], names[0]) for names in swept])):
         return None
-    outcome = mean_over_targets(differences, 1, "the target's model with its largest weight − with its smallest", run.margin)
+    what = "the target's model with its largest weight − with its smallest"
+    outcome = mean_over_targets(differences, 1, what, run.margin)
     return replace(outcome, detail=f"{outcome.detail}; against the target's own model {_by_weight(run, swept, inside)}")
 
 
