@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from workflow_scripts.core.signatures import parameters
 from workflow_scripts.selection.systems import AVERAGE_ALL, SCALED_TOP1, SEED_SOUP, scaled_name, sized_name
 
 Accuracies = Mapping[int, Mapping[str, Mapping[str, float]]]  # seed → model → evaluation locale → accuracy
@@ -85,7 +86,7 @@ def _entry(name: str, target: str, seed: int, models: list[tuple[str, int]], tie
         "target": target,
         "seed": seed,
         "method": "average",
-        "parameters": {},
+        "parameters": parameters("merge method", "average", {}),  # as an experiment has them: made once
         "sources": sources,
         "tier": tier,
         "selection_tier": tier,
