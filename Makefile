@@ -5,7 +5,7 @@ VENV ?= .venv
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-takes plan recommend test test-all test-large test-cluster test-nightly lint docs wheel install install-dev clean
+.PHONY: demo demo-takes plan recommend training-length test test-all test-large test-cluster test-nightly lint docs wheel install install-dev clean
 
 demo: demo-takes install
 	@$(BIN)/snakemake --cores $(CORES)
@@ -18,6 +18,13 @@ plan: install
 
 recommend: install
 	@$(BIN)/xlmerge recommend $(TARGET) $(if $(CONFIG),--configfile $(CONFIG))
+
+# how the length of training moves own models, transfer and merges: a run per length, then all against each other
+EPOCHS ?= 3 5 10
+NAME ?= training-length
+training-length: install
+	@for n in $(EPOCHS); do $(BIN)/xlmerge run --configfile $(or $(CONFIG),config.yaml) presets/questions/training_length.yaml -c $(CORES) --config run=$(NAME)-epochs$$n "finetune={epochs: $$n}" || exit 1; done
+	@$(BIN)/xlmerge compare $(foreach n,$(EPOCHS),results/$(NAME)-epochs$(n))
 
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not rehearsal and not real_encoder"

@@ -45,6 +45,7 @@ COMMANDS = (
     "plan",
     "recommend",
     "report",
+    "compare",
     "export",
     "prune",
     "merge",

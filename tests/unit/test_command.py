@@ -12,7 +12,7 @@ from tests.conftest import ROOT, xlmerge
 from workflow_scripts.cli.main import main
 from workflow_scripts.study.study import load_study
 
-COMMANDS = ["check", "completion", "export", "init", "merge", "plan", "prune", "recommend", "report", "run"]
+COMMANDS = ["check", "compare", "completion", "export", "init", "merge", "plan", "prune", "recommend", "report", "run"]
 TINY = str(ROOT / "presets/tiny.yaml")
 
 

@@ -103,7 +103,7 @@ def test_soups_are_of_the_source_best_on_validation_over_all_seeds():
     soup, *rest = baseline_entries(["seed_soup_k2", "average_all"], ["t"], [0, 5], ["a", "b", "t"], validation, [])
     assert soup["seed"] == 0 and soup["tier"] == "labelled validation"
     assert merge_slice(soup) == {
-        "method": "average", "parameters": {}, "sources": ["b-seed0", "b-seed5"], "models": [["b", 0], ["b", 5]],
+        "method": "average", "parameters": {"scaling": 1.0}, "sources": ["b-seed0", "b-seed5"], "models": [["b", 0], ["b", 5]],
         "weights": [0.5, 0.5],
     }  # fmt: skip
     assert [(e["seed"], [(s["locale"], s["seed"]) for s in e["sources"]], e["tier"]) for e in rest] == [

@@ -1,14 +1,18 @@
 """Presets: each is a valid run; questions go on top of one; blocks of the older runner work as they are."""
 
+from math import ceil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 
 from tests.conftest import ROOT, preset
+from workflow_scripts.cli.compare_command import comparison
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.models.length import length_of
 from workflow_scripts.study.study import Study, load_study
 
 PRESETS = sorted(p.stem for p in (ROOT / "presets").glob("*.yaml"))
@@ -39,7 +43,15 @@ def test_a_preset_is_a_valid_run(name: str) -> None:
 def test_a_question_replaces_the_experiments_and_nothing_that_models_depend_on(run: str, question: str) -> None:
     study, plain = on_top(run, question), load_study(preset(run))
     assert {a for e in study.experiments.values() for a in e.ablations} == {question}
-    kept = ("run", "locales", "seeds", "data", "base", "finetune", "evaluation")
+    kept = [
+        "run",
+        "locales",
+        "seeds",
+        "data",
+        "base",
+        "evaluation",
+        *(["finetune"] if question != "training_length" else []),
+    ]
     assert study.run.model_dump(include=set(kept)) == plain.run.model_dump(include=set(kept))
 
 
@@ -50,6 +62,9 @@ def test_the_questions_ask_what_they_say() -> None:
     assert {s["include_target"] for s in settings["target_in_or_out"]} == {False, True}
     assert len({s["similarity_type"] for s in settings["other_similarities"]}) == 10
     assert {s["method"] for s in settings["ensembles_instead"]} == {"average", "ties", "regmean"}
+    lengths = on_top("study", "training_length").run.finetune
+    assert length_of(lengths.model_dump(), 320).most == 3 * ceil(320 / lengths.batch_size), "exactly so many epochs"
+    assert lengths.early_stopping == 0
 
 
 def test_the_study_gains_no_training_from_a_question() -> None:
@@ -79,6 +94,22 @@ def test_blocks_share_the_merges_that_coincide() -> None:
     (experiment,) = load_study(preset("massive", ablations=blocks)).experiments.values()
     assert experiment.ablations == ["constructive_targets_only", "all"]
     assert len(experiment.targets) == len(preset("massive")["locales"])
+
+
+def test_runs_of_several_lengths_are_compared_on_the_targets_that_all_have(tmp_path: Path) -> None:
+    folders = []
+    for epochs, targets in ((3, ["a", "b"]), (10, ["a", "b", "c"])):
+        folders.append(tmp_path / f"epochs{epochs}")
+        (folders[-1] / "report").mkdir(parents=True)
+        values = {"self": 0.7 + epochs / 50, "mean_zero_shot": 0.5, "best_zero_shot_val": 0.6, "chosen_merge": 0.58}
+        rows = [{"target": t, **values, **({"self": 0.0} if t == "c" else {})} for t in targets]
+        pd.DataFrame(rows).to_csv(folders[-1] / "report/cross_lingual_summary.csv", index=False)
+    lines = comparison(folders).split("\n")
+    assert lines[0] == "Mean test accuracy over 2 targets."
+    assert lines[-2].split() == ["epochs3", "76.0", "%", "50.0", "%", "60.0", "%", "58.0", "%", "-2.0"]
+    assert lines[-1].split()[:3] == ["epochs10", "90.0", "%"]
+    with pytest.raises(XlmergeError, match="is no folder of a finished run"):
+        comparison([tmp_path])
 
 
 def test_questions_explain_how_they_are_run() -> None:

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from workflow_scripts.cli.check_command import check
+from workflow_scripts.cli.compare_command import compare
 from workflow_scripts.cli.init_command import init
 from workflow_scripts.cli.merge_command import merge
 from workflow_scripts.cli.questions import recommend, report
@@ -54,5 +55,5 @@ def completion(shell: str) -> None:
     click.echo(made(main, {}, "xlmerge", "_XLMERGE_COMPLETE").source())
 
 
-for command in (init, check, run, plan, recommend, report, export, prune, merge):
+for command in (init, check, run, plan, recommend, report, compare, export, prune, merge):
     main.add_command(command)
