@@ -68,7 +68,24 @@ def test_nothing_good_enough_needs_fine_tuning():
     bar = FINE_TUNE_BELOW * 0.9  # own models reach 0.9
     for row in found.itertuples():
         assert f"{100 * bar:.1f} %" in row.reason and row.what == row.best_source
-        assert row.confidence == ("medium" if row.expected_accuracy < bar else "low")
+        assert row.confidence == ("medium" if row.expected_accuracy < bar and row.difference > 0 else "low")
+
+
+def test_what_to_take_until_fine_tuned_is_trusted_no_more_than_against_its_alternative():
+    evidence = synthetic_evidence(4, lambda e, s: 0.11)  # the merges are 11 points above the source, on test data
+    for validation in evidence.validation.values():
+        for key, correct in validation.correct.items():
+            correct[:] = np.arange(len(correct)) % 4 == 0 if key[0] != "self" else True
+    rows = evidence.results.systems
+    rows.loc[rows["system"] == "merge", "accuracy_validation"] = 0.1  # and below it on validation data
+    for items in evidence.items.values():
+        for key, correct in items.correct.items():
+            if key[1] != "merge":
+                items.correct[key] = np.where(np.arange(len(correct)) < 0.4 * len(correct), 1, 0).astype(np.float32)
+    found = primary(evidence)
+    assert set(found["advice"]) == {"fine-tune needed"} and (found["what"] == found["best_source"]).all()
+    assert (found["expected_accuracy"] < FINE_TUNE_BELOW * 0.9).all(), "the need itself is confirmed"
+    assert (found["difference"] < 0).all() and set(found["confidence"]) == {"low"}
 
 
 def test_test_results_never_touch_the_advice():

@@ -168,16 +168,33 @@ def test_the_best_of_noise_improves_most_targets_and_shows_nothing():
     assert best.estimate.low < best.chance < best.estimate.effect
 
 
-def test_chance_for_the_best_is_every_flip_of_whole_vectors():
+def test_chance_for_the_best_is_every_flip_of_whole_centred_vectors():
     means = np.random.default_rng(7).normal(0.3, 1, (6, 3)).round(2)
-    best = best_of(of_means(means))
-    flips = [(np.array(s)[:, None] * means).max(1) for s in itertools.product((-1, 1), repeat=6)]
+    best, centred = best_of(of_means(means)), (means - means.mean(0)) * np.sqrt(6 / 5)
+    flips = [(np.array(s)[:, None] * centred).max(1) for s in itertools.product((-1, 1), repeat=6)]
     sums, counts = [f.mean() for f in flips], [int((f > 0).sum()) for f in flips]
-    assert best.estimate.p == np.mean([s >= means.max(1).mean() - 1e-9 for s in sums])
+    assert best.estimate.p == (sum(s >= means.max(1).mean() - 1e-9 for s in sums) + 1) / (64 + 1)
     assert best.chance == pytest.approx(np.mean(sums))
     low, high = best.band
     assert np.mean([c < low for c in counts]) <= 0.025 and np.mean([c > high for c in counts]) <= 0.025
-    assert np.mean([c <= low for c in counts]) > 0.025 and np.mean([c >= high for c in counts]) > 0.025
+
+
+def test_a_merge_that_is_worse_everywhere_gives_chance_nothing():
+    means = np.random.default_rng(10).normal(0, 0.02, (9, 2)).round(3)
+    worse = np.column_stack([means, means[:, 0] - 0.5])
+    assert best_of(of_means(worse)).chance == pytest.approx(best_of(of_means(means)).chance, rel=0.05)
+
+
+def test_a_merge_is_centred_over_the_targets_that_have_it():
+    means = np.random.default_rng(11).normal(0.1, 0.1, (6, 2)).round(2)
+    found = of_means(means)
+    fewer = {t: f if i else f.of([1]) for i, (t, f) in enumerate(found.items())}
+    columns = {t: [0, 1] if i else [1] for i, t in enumerate(found)}
+    rest = np.column_stack(
+        [(means[1:, 0] - means[1:, 0].mean()) * np.sqrt(5 / 4), (means[1:, 1] - means[:, 1].mean()) * np.sqrt(6 / 5)]
+    )
+    expected = (rest.max(1).sum() - rest.min(1).sum()) / 12  # the one that has a single merge adds d − d
+    assert best_of(fewer, columns).chance == pytest.approx(expected)
 
 
 def test_the_best_of_noise_rejects_rarely_and_its_interval_sees_the_choice():

@@ -1,13 +1,13 @@
 """The best of several merges, chosen on the test data that also judge it: what chance alone would give."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from workflow_scripts.statistics.across_targets import NOTHING, common_variance
 from workflow_scripts.statistics.differences import Differences, shared_clusters
-from workflow_scripts.statistics.draws import DRAWS, EXACT, all_sums, signs
+from workflow_scripts.statistics.draws import EXACT, all_sums, signs
 from workflow_scripts.statistics.one_target import TOLERANCE, TestedDifference
 from workflow_scripts.statistics.resampling import drawn_means, overall, resampled_quotients, studentised
 from workflow_scripts.statistics.verdicts import chance_band
@@ -40,30 +40,55 @@ class BestOf:
     band: tuple[int, int]
 
 
-def best_of(targets: Mapping[str, Differences]) -> BestOf:
-    """Return the best of several merges against a baseline; `targets`: target → a column for each of its merges.
+def best_of(targets: Mapping[str, Differences], merges: Mapping[str, Sequence[int]] | None = None) -> BestOf:
+    """Return the best of several merges against a baseline.
 
-    Every draw chooses the best anew: by chance a target's whole vector of differences has either sign, and in the
-    bootstrap clusters and targets are drawn together.
+    Every draw chooses the best anew: by chance a target's whole vector of differences has either sign, each merge's
+    differences centred at their mean first (White's reality check, 2000): a merge that is worse everywhere would
+    otherwise be better everywhere by chance. In the bootstrap clusters and targets are drawn together.
+
+    Parameters
+    ----------
+    targets : mapping
+        Target → a column for each of its merges.
+    merges : mapping, optional
+        Target → which merge each column is; default: all targets have the same ones.
     """
     best = np.array([target.means.max() for target in targets.values()])
-    flipped = np.array([-target.means.min() for target in targets.values()])
+    centred = _centred(targets, merges or {t: range(len(f.means)) for t, f in targets.items()})
     low, high, error = _interval(targets, best)
     return BestOf(
-        TestedDifference(float(best.mean()), low, high, _p(best, flipped), error, TEST, *NOTHING),
-        float((best.mean() + flipped.mean()) / 2),
+        TestedDifference(float(best.mean()), low, high, _p(best, centred), error, TEST, *NOTHING),
+        float(np.mean(centred)),
         int((best > 0).sum()),
         int((best < 0).sum()),
-        chance_band(best > 0, flipped > 0),
+        chance_band(centred[0] > 0, centred[1] > 0),
     )
 
 
-def _p(best: np.ndarray, flipped: np.ndarray) -> float:
+def _centred(targets: Mapping[str, Differences], merges: Mapping[str, Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best of each target's centred differences, and of these with the other sign, each (T,).
+
+    A merge's mean is over the targets that have it; what centring takes from the spread is given back.
+    """
+    of_merge: dict[int, list[float]] = {}
+    for target, found in targets.items():
+        for merge, value in zip(merges[target], found.means, strict=True):
+            of_merge.setdefault(merge, []).append(float(value))
+    means = {merge: float(np.mean(values)) for merge, values in of_merge.items()}
+    spread = {merge: np.sqrt(len(values) / max(1, len(values) - 1)) for merge, values in of_merge.items()}
+    centred = [
+        [(value - means[merge]) * spread[merge] for merge, value in zip(merges[t], found.means, strict=True)]
+        for t, found in targets.items()
+    ]
+    return np.array([max(values) for values in centred]), np.array([-min(values) for values in centred])
+
+
+def _p(best: np.ndarray, centred: tuple[np.ndarray, np.ndarray]) -> float:
     reached = best.sum() - TOLERANCE * np.abs(best).sum()
-    if len(best) <= EXACT:
-        return float((all_sums(best, flipped) >= reached).mean())
-    sums = np.where(signs(len(best)) > 0, best, flipped).sum(1)
-    return float(((sums >= reached).sum() + 1) / (DRAWS + 1))
+    one, other = centred
+    drawn = all_sums(one, other) if len(best) <= EXACT else np.where(signs(len(best)) > 0, one, other).sum(1)
+    return float(((drawn >= reached).sum() + 1) / (len(drawn) + 1))
 
 
 def _interval(targets: Mapping[str, Differences], best: np.ndarray) -> tuple[float, float, float]:

@@ -226,10 +226,12 @@ def _best_on_test(comparisons: Comparisons, names: Sequence[str]) -> tuple[BestO
         if contrast.experiment in names and contrast.baseline == BEST_SINGLE
     ]
     differences: dict[str, Differences] = {}
+    merges: dict[str, list[int]] = {}
     for target, columns in comparisons.columns.items():
         if chosen := [i for i in wanted if i in columns]:
+            merges[target] = chosen
             differences |= comparisons.differences(chosen, [target])
-    return (best_of(differences), differences) if differences else None
+    return (best_of(differences, merges), differences) if differences else None
 
 
 def _oracle_row(best: BestOf, differences: Mapping[str, Differences]) -> Row:

@@ -175,15 +175,19 @@ def _rank(settings: Mapping[str, Any]) -> tuple[float, bool]:
 
 
 def contenders(results: Results) -> list[str]:
-    """Return the experiments whose merges are not worse than the average single model, on validation data.
+    """Return the experiments that compete for the best on test data: those that validation labels could choose.
 
-    A broken merge is never the best, but the mirror image of its differences would be what chance gives to the best.
+    None that needs the target's training data, as IncTar does: these are of another level of supervision. And none
+    whose merges are worse than the average single model on validation data: a broken merge is never the best, but its
+    spread would be in what chance gives to the best.
     """
+    allowed = TIERS[: TIERS.index("labelled validation") + 1]
     single = results.baseline(MEAN_SINGLE)["accuracy_validation"]
     return [
         name
         for name, targets in results.targets_of.items()
-        if results.of_experiment(name)["accuracy_validation"].mean() >= single[targets].mean()
+        if results.tiers[name][0] in allowed
+        and results.of_experiment(name)["accuracy_validation"].mean() >= single[targets].mean()
     ]
 
 

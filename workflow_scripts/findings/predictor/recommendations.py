@@ -23,6 +23,7 @@ ADVISED = ("none", "unlabelled", "labelled validation")  # who has training labe
 PRIMARY = "labelled validation"
 TRAININGS = (FEW_SHOT, FEW_SHOT_BASE, FEW_SHOT_MERGE)  # on the validation labels; of equals the first is advised
 FINE_TUNE_BELOW = 0.75  # share of what other languages' own models reach
+CONFIDENCES = ("low", "medium", "high")
 COLUMNS = (
     "target", "language", "tier", "primary", "advice", "what", "expected_accuracy", "low", "high", "confidence",
     "alternative", "difference", "difference_low", "difference_high", "validation_accuracy", "best_source",
@@ -114,7 +115,9 @@ def _row(choice: TargetChoice, target: str, tier: str, evidence: Evidence, train
         "expected_accuracy": judged.value,
         "low": judged.low,
         "high": judged.high,
-        "confidence": _confidence_in_need(evidence, target, chosen, bar) if hopeless else _confidence(difference),
+        "confidence": _confidence_in_need(evidence, target, chosen, bar, difference)
+        if hopeless
+        else _confidence(difference),
         "alternative": other.what if other else "",
         **_difference_columns(difference),
         "validation_accuracy": chosen.validation,
@@ -189,21 +192,25 @@ def confidence(agrees: bool, sure: bool, seeds: int) -> str:
         Below `SEEDS` training noise is not known, and nothing is ``high``.
     """
     if not agrees:
-        return "low"
-    return "high" if sure and seeds >= SEEDS else "medium"
+        return CONFIDENCES[0]
+    return CONFIDENCES[2] if sure and seeds >= SEEDS else CONFIDENCES[1]
 
 
 def _confidence(difference: Difference | None) -> str:
     if difference is None:
-        return "low"  # there was nothing to choose between
+        return CONFIDENCES[0]  # there was nothing to choose between
     sure = difference.low > 0 and bool((difference.seeds > 0).all())
     return confidence(difference.value > 0, sure, len(difference.seeds))
 
 
-def _confidence_in_need(evidence: Evidence, target: str, chosen: Option, bar: float) -> str:
+def _confidence_in_need(
+    evidence: Evidence, target: str, chosen: Option, bar: float, difference: Difference | None
+) -> str:
+    """Return how far test data confirm "fine-tune; until then this": the less sure of both, if there was a choice."""
     per_seed = evidence.items[target].per_seed(*chosen.key).mean(1)
     judged = _on_test(evidence, target, chosen)
-    return confidence(judged.value < bar, judged.high < bar and bool((per_seed < bar).all()), len(per_seed))
+    need = confidence(judged.value < bar, judged.high < bar and bool((per_seed < bar).all()), len(per_seed))
+    return need if difference is None else min(need, _confidence(difference), key=CONFIDENCES.index)
 
 
 def _reason(choice: TargetChoice, tier: str, upper: float, bar: float, hopeless: bool) -> str:

@@ -51,7 +51,7 @@ def _explanation(data: RunData) -> Prose:
             "*Chance*: for how many targets the merge would be better, in 95 of 100 cases, if the sign of every "
             "target’s difference were a coin. Whether a difference is more than noise is a paired question: these "
             "tests answer it, not the overlap of two intervals. *Over targets and seeds*: an interval for other "
-            "seeds as well.{}",
+            "seeds as well. All intervals are for these intents, which all targets share.{}",
             margin_in_points(data),
             seeds,
         )

@@ -226,7 +226,7 @@ def _difference(data: RunData) -> Text:
         number((difference < 0).sum()),
         "This run cannot test the difference."
         if tested is None
-        else f"95 % interval over targets: {_sure(tested, data)}.",
+        else f"95 % interval over targets, for these intents: {_sure(tested, data)}.",
         _tuned(data),
     )
 
