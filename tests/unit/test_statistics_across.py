@@ -173,7 +173,8 @@ def test_chance_for_the_best_is_every_flip_of_whole_centred_vectors():
     best, centred = best_of(of_means(means)), (means - means.mean(0)) * np.sqrt(6 / 5)
     flips = [(np.array(s)[:, None] * centred).max(1) for s in itertools.product((-1, 1), repeat=6)]
     sums, counts = [f.mean() for f in flips], [int((f > 0).sum()) for f in flips]
-    assert best.estimate.p == (sum(s >= means.max(1).mean() - 1e-9 for s in sums) + 1) / (64 + 1)
+    wider = stats.t.ppf(0.95, 5) / stats.norm.ppf(0.95)
+    assert best.estimate.p == (sum(wider * s >= means.max(1).mean() - 1e-9 for s in sums) + 1) / (64 + 1)
     assert best.chance == pytest.approx(np.mean(sums))
     low, high = best.band
     assert np.mean([c < low for c in counts]) <= 0.025 and np.mean([c > high for c in counts]) <= 0.025
@@ -197,16 +198,24 @@ def test_a_merge_is_centred_over_the_targets_that_have_it():
     assert best_of(fewer, columns).chance == pytest.approx(expected)
 
 
-def test_the_best_of_noise_rejects_rarely_and_its_interval_sees_the_choice():
-    rng, rejected, covered, naive, runs = np.random.default_rng(8), 0, 0, 0, 60
+def noise(rng: np.random.Generator) -> dict[str, Differences]:
+    """Return three merges of ten targets that are no better than what they are compared with."""
+    return single_items({f"t{i:02d}": rng.choice([-1.0, 0, 1], (50, 3), p=[0.2, 0.6, 0.2]) for i in range(10)})
+
+
+def test_the_test_of_the_best_of_noise_keeps_its_size(monkeypatch):
+    monkeypatch.setattr("workflow_scripts.statistics.best_of.FEWEST", 99)  # without an interval, which takes its time
+    rng, runs = np.random.default_rng(8), 600
+    assert np.mean([best_of(noise(rng)).estimate.p <= 0.05 for _ in range(runs)]) <= 0.07
+
+
+def test_the_interval_of_the_best_of_noise_sees_the_choice():
+    rng, covered, naive, runs = np.random.default_rng(8), 0, 0, 25
     for _ in range(runs):
-        found = single_items({f"t{i:02d}": rng.choice([-1.0, 0, 1], (50, 3), p=[0.2, 0.6, 0.2]) for i in range(10)})
-        best = best_of(found)
-        rejected += best.estimate.p <= 0.05
-        covered += best.estimate.low <= 0
+        found = noise(rng)
+        covered += best_of(found).estimate.low <= 0
         naive += stats.ttest_1samp([f.means.max() for f in found.values()], 0).confidence_interval().low <= 0
-    assert rejected / runs <= 0.12  # 60 runs: 0.12 is 2.5 standard errors above 0.05
-    assert naive / runs < 0.2 and covered / runs > 0.75  # the choice among equals cannot be seen in full
+    assert naive / runs < 0.3 and covered / runs > 0.7  # the choice among equals cannot be seen in full
 
 
 def test_a_merge_that_is_better_is_found_among_several():
