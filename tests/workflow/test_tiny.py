@@ -18,7 +18,7 @@ REPORT = {
     "report.md", "report.html", "summary.txt",
     "cross_lingual_summary.csv", "merge_details.csv", "key_performance_comparison.png",
     "merge_improvement_analysis.png", "zero_shot_comparison.png", "nxn_heatmap.png", "selection_diagnostics.csv",
-    "statistics.csv", "statistics.json", "claims.csv",
+    "statistics.csv", "statistics.json", "claims.csv", "worth_in_labels.csv",
     "predictor.json", "recommendations.csv",
 }  # fmt: skip
 
