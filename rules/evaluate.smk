@@ -2,9 +2,30 @@
 # intervals, and every system's correctness per item.
 
 
+rule tune:
+    input:
+        plan=P.plan,
+        validation=ancient(expand(P.merge_validation, target=TARGETS, seed=SEEDS)),
+        merge_digests=expand(P.merge_digest, target=TARGETS, seed=SEEDS),
+        failures=expand(P.merge_failures, target=TARGETS, seed=SEEDS),
+    output:
+        tuned=P.tuned,
+    log:
+        P.log_of("tune", "tuned"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=stable(N.tuning()),
+        code=fingerprint("jobs.pick_tuned"),
+    script:
+        f"{SCRIPTS}/jobs/pick_tuned.py"
+
+
 rule evaluate:
     input:
         plan=P.plan,
+        tuned=N.tuned,
         validation_matrices=expand(P.seed_matrix_validation, seed=SEEDS),
         table=ancient(P.examples.format(locale="{target}", split="test")),
         table_digest=P.examples_digest.format(locale="{target}", split="test"),

@@ -174,7 +174,7 @@ def test_what_an_experiment_may_see_does_not_make_another_experiment_of_it():
     run = study(supervision="none").run
     config = run.model_dump()
     config["ablations"].append({"name": "y", "fixed": {"num_languages": 1}})
-    assert len(expand(type(run)(**config))) == 1
+    assert len(expand(type(run)(**config))[0]) == 1
 
 
 def test_compatibility_brings_its_measure_along():

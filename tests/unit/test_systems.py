@@ -149,6 +149,7 @@ def test_a_target_has_every_system_that_its_plan_asks_for_in_order(tmp_path):
         "experiments": ["e"],
         "baselines": ["average_all", "seed_soup_k2"],
         "scaling_grid": [],
+        "tuned": [],
     }
     table = pd.DataFrame({"label": labels})
     found = [system for _, system in target_systems(inputs, told, plan, table)]

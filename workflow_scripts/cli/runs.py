@@ -90,6 +90,11 @@ def export(
         ("seed", str(seed), map(str, study.run.seeds)),
         ("experiment", experiment, study.experiments),
     ):
+        if name in study.tuned:
+            raise XlmergeError(
+                f"{name} picks another merge for each target: export the one that the column `picked` of "
+                "report/merge_details.csv names"
+            )
         if name is not None and name not in (known := list(known)):
             raise XlmergeError(unknown(kind, name, known))
     template = study.paths.export_merge if experiment else study.paths.export_model

@@ -47,6 +47,7 @@ class Paths:
     measurement_info: str = "measurements/{measurement}/{locale}/seed{seed}/{text}-{split}.json"
     greedy: str = "selection/greedy/{target}/seed{seed}-{candidates}.json"
     plan: str = "selection/plan.json"
+    tuned: str = "selection/tuned.json"
     merge_test: str = "merge/{target}/seed{seed}/test.safetensors"
     merge_validation: str = "merge/{target}/seed{seed}/validation.safetensors"
     merge_facts: str = "merge/{target}/seed{seed}/merges.json"

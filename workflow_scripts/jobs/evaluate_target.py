@@ -14,7 +14,7 @@ from workflow_scripts.results.target_table import table_rows, target_systems
 
 def main(inputs: dict[str, Any], outputs: dict[str, Any], settings: dict[str, Any], threads: int) -> None:
     """Write one row per system, experiment and seed, and the items behind it."""
-    plan = read_json(inputs["plan"])
+    plan = {key: entry for path in [inputs["plan"], *inputs["tuned"]] for key, entry in read_json(path).items()}
     examples = read_examples(inputs["table"], inputs["table_digest"])
     systems = list(target_systems(inputs, settings, plan, examples))
     clusters = examples["cluster"].to_numpy()

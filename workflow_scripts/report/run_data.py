@@ -93,6 +93,11 @@ class RunData:
     predictor: dict[str, Any]
 
     @cached_property
+    def compared_merges(self) -> pd.DataFrame:
+        """The rows of `details` but for merges that only tuned systems ask for: these count by what was picked."""
+        return self.details[self.details["experiment"].isin(list(self.results.experiments))]
+
+    @cached_property
     def overview(self) -> pd.DataFrame:
         """One row per experiment."""
         return tables.experiment_overview(self.results, self.details)
@@ -172,7 +177,9 @@ def read_run(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> RunData:
     return RunData(
         results=results,
         details=tables.merge_details(results),
-        diagnostics=selection_diagnostics(results.plan.values(), results.experiments, transfer, similarities),
+        diagnostics=selection_diagnostics(
+            results.plan.values(), {**results.members, **results.experiments}, transfer, similarities
+        ),
         similarities={m: _mean([similarities[m, seed] for seed in seeds]) for m in settings["measures"]},
         cells=_read_cells(rows, examples),
         counted={place: read_json(p) for place, p in by_wildcards(inputs["data_facts"], locales, SPLITS).items()},
@@ -214,7 +221,9 @@ def _read_predictions(results: Results, target: str, rows: Packs, merges: Packs)
     return Predictions(
         own=np.stack([read_pack(rows[target, seed], target).predictions for seed in seeds]),
         single=np.stack([read_pack(rows[models[str(seed)], seed], target).predictions for seed in seeds]),
-        merge=np.stack([read_pack(merges[target, seed], chosen).predictions for seed in seeds]),
+        merge=np.stack(
+            [read_pack(merges[target, seed], results.stored_name(chosen, target, seed)).predictions for seed in seeds]
+        ),
     )
 
 

@@ -103,7 +103,7 @@ def _experiments(
 ) -> Iterator[Row]:
     for merge in details.to_dict("records"):
         name, place = str(merge["experiment"]), (merge["target"], merge["seed"])
-        settings, (started, completed) = results.experiments[name], merged_at[place]
+        settings, (started, completed) = results.settings_of(name), merged_at[place]
         for ablation in run["ablations"][name]:
             yield {
                 "ablation_name": ablation,
@@ -126,7 +126,7 @@ def _experiments(
                 **{row.column: merge[row.column] for row in headline()},
                 "status": "completed",
                 "error_message": None,
-                "merge_digest": facts[place][name]["identity"],
+                "merge_digest": facts[place][results.stored_name(name, *place)]["identity"],
                 "results_dir": run["results_dir"],
                 "config_json": json.dumps(settings, sort_keys=True, ensure_ascii=False),
                 "notes": merge["warnings"],

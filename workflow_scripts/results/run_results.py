@@ -11,6 +11,7 @@ import pandas as pd
 from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.lookup import SHAPED_BY, release
 from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, SEED_SOUP, TIERS, system
 
 KEYS = ("method", "similarity_type", "selector", "num_languages", "include_target", "compatibility")
@@ -35,6 +36,10 @@ class Results:
     settings : dict
         The run: ``run``, ``locales``, ``seeds``, ``labels``, ``base``, ``pivot``; ``order``: the experiments as the
         config has them; ``measures``: similarity type → measure.
+    members : dict of str to dict
+        The experiments that only tuned systems ask for → their settings.
+    tuned : dict of str to dict
+        Tuned system, one of the `experiments` → ``members``, ``on`` (whose validation data pick), ``parameters``.
     failures : list of dict
         Per target and seed: ``target``, ``seed``, ``failed``: merges that could not be made → why.
     prices : DataFrame
@@ -48,6 +53,8 @@ class Results:
     matrix_validation: pd.DataFrame
     languages: dict[str, dict[str, Any]]
     settings: dict[str, Any]
+    members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     prices: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -106,7 +113,7 @@ class Results:
     def chosen_with(self, tier: str) -> dict[str, str]:
         """Return, per target, the best experiment on validation data among those that need this supervision or less."""
         allowed = TIERS[: TIERS.index(tier) + 1]
-        return self.chosen_among([name for name, (needed, _) in self.tiers.items() if needed in allowed])
+        return self.chosen_among([name for name in self.experiments if self.tiers[name][0] in allowed])
 
     def chosen_among(self, experiments: Sequence[str]) -> dict[str, str]:
         """Return, per target, which of some experiments is best on its validation data; ties go to the first."""
@@ -116,6 +123,14 @@ class Results:
             ["accuracy_validation", "order"], ascending=[False, True]
         )
         return dict(ranked.drop_duplicates("target")[["target", "experiment"]].itertuples(index=False))
+
+    def settings_of(self, experiment: str) -> dict[str, Any]:
+        """Return the settings of an experiment, or of one that only tuned systems ask for."""
+        return self.experiments.get(experiment) or self.members[experiment]
+
+    def stored_name(self, experiment: str, target: str, seed: int) -> str:
+        """Return under which name a merge's scores are stored: of a tuned system, the experiment that it picked."""
+        return str(self.plan[entry_key(experiment, target, seed)].get("picked", experiment))
 
     @cached_property
     def targets_of(self) -> dict[str, list[str]]:
@@ -140,11 +155,13 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
     systems["experiment"] = systems["experiment"].fillna("")
     merges = systems[systems["system"] == MERGE]
     made = set(zip(merges["experiment"], merges["target"], strict=True))
-    plan = read_json(inputs["plan"])
+    plan = {key: entry for path in [inputs["plan"], *inputs["tuned"]] for key, entry in read_json(path).items()}
     return Results(
         systems=systems.reset_index(drop=True),
         plan={k: e for k, e in plan.items() if (e["experiment"], e["target"]) in made},
         experiments={n: e for n, e in settings["experiments"].items() if n in {name for name, _ in made}},
+        members=settings["members"],
+        tuned=settings["tuned"],
         matrix=read_matrix(inputs["matrix"]),
         matrix_validation=read_matrix(inputs["matrix_validation"]),
         languages=settings["languages"],

@@ -74,12 +74,13 @@ def merge_details(results: Results) -> pd.DataFrame:
 
 def _detail(entry: dict[str, Any], systems: pd.DataFrame, results: Results) -> dict[str, Any]:
     target, seed, name = entry["target"], entry["seed"], entry["experiment"]
-    settings = results.experiments[name]
+    settings = results.settings_of(name)
     merged = systems.loc[(target, seed, name, MERGE)]
     accuracy = float(merged["accuracy"])
     row: dict[str, Any] = {
         "experiment": name, "target": target, "seed": seed, "method": settings["method"],
-        "parameters": listed(settings["method_parameters"]), "similarity": settings["similarity_type"],
+        "parameters": listed(entry["parameters"] if "picked" in entry else settings["method_parameters"]),
+        "picked": entry.get("picked", ""), "similarity": settings["similarity_type"],
         "selector": settings["selector"], "include_target": settings["include_target"], "tier": entry["tier"],
         "num_sources": len(entry["sources"]), "effective_sources": entry["effective_sources"],
         "sources": ";".join(s["locale"] for s in entry["sources"]),

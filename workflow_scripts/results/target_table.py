@@ -69,10 +69,10 @@ def target_systems(
         that fails with one seed is left out; ``trained`` and ``trained_facts`` likewise, if there are trained
         baselines.
     settings : mapping
-        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments``, ``baselines`` (names of merges) and
-        ``scaling_grid`` (of `scaled_top1`; empty without it).
+        ``target``, ``locales``, ``seeds``, ``pivot``, ``experiments``, ``tuned`` (names of tuned systems),
+        ``baselines`` (names of merges) and ``scaling_grid`` (of `scaled_top1`; empty without it).
     plan : mapping
-        The plan's entries.
+        The plan's entries, and those of tuned systems.
     table : DataFrame
         The target's test examples.
     """
@@ -88,6 +88,7 @@ def target_systems(
         raise XlmergeError(
             f"no experiment has a merge for {target} with every seed: {', '.join(sorted(failed))} failed"
         )
+    experiments += [name for name in settings["tuned"] if entry_key(name, target, seeds[0]) in plan]
     merges = [name for name in settings["baselines"] if name not in failed and not system(name).scaled]
     grid = [scaling for scaling in settings["scaling_grid"] if scaled_name(scaling) not in failed]
     for seed, files in zip(seeds, of_seeds, strict=True):
@@ -150,12 +151,12 @@ class SeedFiles:
 def _of_experiment(
     data: TargetData, entry: Mapping[str, Any], files: SeedFiles, failed: Collection[str]
 ) -> Iterator[System]:
-    """Yield a merge and the baselines among its own sources."""
-    name = entry["experiment"]
-    yield System(MERGE, entry["tier"], name, *files.reached("merge", name, data.labels))
+    """Yield a merge, of a tuned system the one that it picked, and the baselines among its own sources."""
+    name, stored = entry["experiment"], entry.get("picked", entry["experiment"])
+    yield System(MERGE, entry["tier"], name, *files.reached("merge", stored, data.labels))
     yield from _computed("experiment", data.sources(entry), entry)
     for row in baselines("experiment"):
-        beside = name_beside(row.name, name)
+        beside = name_beside(row.name, stored)
         if row.made != "logits" and entry.get(row.asked) and beside not in failed:
             yield System(row.name, row.tier_beside(entry), name, *files.reached(row.made, beside, data.labels))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 TIERS = ("none", "unlabelled", "labelled validation", "labelled training")  # supervision, least first
+TUNED_ON_TARGET = "labelled validation"  # what picking among merges by the target's validation data needs
 ORACLE = "oracle"  # chosen on the test data: no supervision buys it
 OF_MERGE = "tier"  # the supervision is that of the merge, by this key of its plan entry
 OF_SELECTION = "selection_tier"  # of the merge's selection, likewise

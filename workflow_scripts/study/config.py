@@ -185,6 +185,16 @@ class Ablation(Closed):
     description: str = Field("", description="What the block asks.")
     fixed: dict[str, Any] = Field(default_factory=dict, description="Experiment keys with one value.")
     sweep: dict[str, list[Any]] = Field(default_factory=dict, description="Experiment keys with a list of values.")
+    tune: dict[str, list[Any]] = Field(
+        default_factory=dict,
+        description="Parameters of the method with a list of values, such as `scaling: [0.5, 0.7, 1.0, 1.4, 2.0]`: of "
+        "these merges one counts for each target, whose validation accuracy is best (see `tune_on`).",
+    )
+    tune_on: Literal["target", "others"] = Field(
+        "target",
+        description="Whose validation data pick: the target's own (`supervision` becomes `labelled validation`), or "
+        "those of all other targets (the target is left out; `supervision` stays the method's).",
+    )
 
 
 class Experiment(Closed):

@@ -1,6 +1,7 @@
 """Experiments: what `ablations:` blocks expand to, one canonical form, one name each."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +13,14 @@ from workflow_scripts.core.errors import XlmergeError, did_you_mean
 from workflow_scripts.core.validation import describe
 from workflow_scripts.merging.method import load_method
 from workflow_scripts.study.config import Ablation, Experiment, Run
+from workflow_scripts.study.tuning import (
+    TunedSpec,
+    at_defaults,
+    check_tune,
+    combinations,
+    preference,
+    tuned_settings,
+)
 
 PLUGINS = (("method", "merge method"), ("selector", "selector"))
 LONGEST = 150  # characters of an experiment's name: it is a folder's, and part of a log's
@@ -35,6 +44,7 @@ class ExperimentSpec:
     ablations: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)  # supervision tiers that blocks restrict it to
     joint: list[str] = field(default_factory=list)  # targets with a joint training beside the merge
+    plain: bool = False  # is it wanted by itself, not only as one of those that a tuned system picks from?
 
     @property
     def key(self) -> str:
@@ -47,8 +57,10 @@ class ExperimentSpec:
         return experiment_name(self.settings)
 
 
-def expand(run: Run) -> dict[str, ExperimentSpec]:
-    """Return the experiments of all ablations by name; duplicates collapse, their targets are united.
+def expand(run: Run) -> tuple[dict[str, ExperimentSpec], dict[str, TunedSpec]]:
+    """Return the experiments of all ablations, and the tuned systems, by name; of duplicates the targets are united.
+
+    A member of a tuned system that has the method's defaults is an experiment of its own as well.
 
     Raises
     ------
@@ -56,28 +68,56 @@ def expand(run: Run) -> dict[str, ExperimentSpec]:
         For an unknown key, method, measure, selector, parameter or target; the message names the block.
     """
     specs: dict[str, ExperimentSpec] = {}
+    tuned: dict[str, TunedSpec] = {}
     for block in run.ablations:
         try:
-            for row in _expand_block(block, run):
-                spec = ExperimentSpec(row.settings)
-                spec = specs.setdefault(spec.name, spec)
-                if spec.settings != row.settings:
-                    raise XlmergeError(f"two different experiments would be called {spec.name!r}")
-                spec.targets = [t for t in run.locales if t in {*spec.targets, *row.targets}]
-                if row.joint:
-                    spec.joint = [t for t in run.locales if t in {*spec.joint, *row.targets}]
-                if block.name not in spec.ablations:
-                    spec.ablations.append(block.name)
-                if row.allowed is not None:
-                    spec.allowed.append(row.allowed)
+            for members in _expand_block(block, run):
+                for row in members:
+                    spec = ExperimentSpec(row.settings)
+                    spec = specs.setdefault(spec.name, spec)
+                    if spec.settings != row.settings:
+                        raise XlmergeError(f"two different experiments would be called {spec.name!r}")
+                    spec.plain |= at_defaults(row.settings, list(block.tune))
+                    if row.joint:
+                        spec.joint = [t for t in run.locales if t in {*spec.joint, *row.targets}]
+                    _ask_for(spec, row, block, run)
+                if block.tune:
+                    _ask_for(_tuned(members, block, tuned), members[0], block, run)
+            for name, system in tuned.items():
+                if system.on == "others" and len(system.targets) < 2:
+                    raise XlmergeError(
+                        f"{name}: tune_on: others picks by the validation data of the other targets, and there is one "
+                        "target only; use `tune_on: target`, or more targets"
+                    )
         except XlmergeError as error:
             raise XlmergeError(f"ablation {block.name!r}: {error}") from None
         except ValidationError as error:
             raise XlmergeError(f"ablation {block.name!r}: {describe(error)}") from None
-    return specs
+    return specs, tuned
 
 
-def _expand_block(block: Ablation, run: Run) -> list[Expanded]:
+def _ask_for(spec: ExperimentSpec | TunedSpec, row: Expanded, block: Ablation, run: Run) -> None:
+    """Note what a block wants of an experiment or a tuned system."""
+    spec.targets = [t for t in run.locales if t in {*spec.targets, *row.targets}]
+    if block.name not in spec.ablations:
+        spec.ablations.append(block.name)
+    if row.allowed is not None:
+        spec.allowed.append(row.allowed)
+
+
+def _tuned(rows: list[Expanded], block: Ablation, tuned: dict[str, TunedSpec]) -> TunedSpec:
+    """Return the tuned system that picks from a block's rows, which differ in what is tuned alone."""
+    rows = sorted(rows, key=lambda row: preference(row.settings, block))
+    members = [experiment_name(row.settings) for row in rows]
+    name = experiment_name(rows[0].settings, list(block.tune), block.tune_on)
+    spec = TunedSpec(tuned_settings(rows[0].settings, block), members, block.tune_on, sorted(block.tune))
+    if tuned.setdefault(name, spec).members != members:
+        raise XlmergeError(f"two tuned systems would be called {name!r}: let their blocks tune over the same values")
+    return tuned[name]
+
+
+def _expand_block(block: Ablation, run: Run) -> list[list[Expanded]]:
+    """Return the experiments of a block; those that a tuned system picks from stand together."""
     both = set(block.fixed) & set(block.sweep)
     if both:
         raise XlmergeError(f"{', '.join(sorted(both))} is both fixed and swept")
@@ -88,8 +128,9 @@ def _expand_block(block: Ablation, run: Run) -> list[Expanded]:
         {**block.fixed, **dict(zip(block.sweep, values, strict=True))}
         for values in itertools.product(*block.sweep.values())
     ]
+    check_tune(block, [str(row.get("method", Experiment.model_fields["method"].default)) for row in rows])
     used: set[str] = set()
-    expanded = [_canonical(row, run, used) for row in rows]
+    expanded = [[_canonical({**row, **values}, run, used) for values in combinations(block)] for row in rows]
     unused = {k for row in rows for k in row} - used - set(Experiment.model_fields)
     if unused:
         raise XlmergeError(_unknown_key(sorted(unused)[0], rows))
@@ -162,11 +203,15 @@ def _unknown_key(key: str, rows: list[dict[str, Any]]) -> str:
     )
 
 
-def experiment_name(settings: dict[str, Any]) -> str:
-    """Return the name of an experiment; parameters appear where they differ from their defaults."""
+def experiment_name(settings: dict[str, Any], tuned: Sequence[str] = (), on: str = "target") -> str:
+    """Return the name of an experiment; parameters appear where they differ from their defaults, or are tuned."""
+    fixed = {key: value for key, value in settings["method_parameters"].items() if key not in tuned}
+    settings = {**settings, "method_parameters": fixed}
     method, selector = (
         signatures.changed_parameters(kind, settings[key], settings[f"{key}_parameters"]) for key, kind in PLUGINS
     )
+    if tuned:
+        method += [f"tuned-{'+'.join(sorted(tuned))}", *(["others"] if on == "others" else [])]
     parts = [settings["method"], *method, settings["similarity_type"]]
     if settings["selector"] != "top_k":
         parts.append(settings["selector"])

@@ -51,6 +51,8 @@ class Needs:
         Are there trainings on the targets' validation data?
     trained : list of str
         The targets that have baselines which are trained.
+    tuned : list of str
+        The file with what tuned systems pick; none without such systems.
     precision : list of str
         The file with the number format of forward passes; none where it needs no decision.
     """
@@ -67,6 +69,7 @@ class Needs:
         joint = {target for spec in study.experiments.values() for target in spec.joint}
         self.few_shot = FEW_SHOT in run.baselines
         self.trained = [t for t in study.targets if self.few_shot or t in joint]
+        self.tuned = [study.paths.tuned] if study.tuned else []
         self.precision = [] if run.evaluation.precision == FLOAT32 else [study.paths.precision]
 
     def experiments_of(self, target: str) -> list[str]:
@@ -87,6 +90,7 @@ class Needs:
         return {
             "evaluations": expand(self.paths.evaluation, target=self.study.targets),
             "plan": self.paths.plan,
+            "tuned": self.tuned,
             "matrix": self.paths.matrix_test,
             "matrix_validation": self.paths.matrix_validation,
             "failures": expand(self.paths.merge_failures, target=self.study.targets, seed=self.run.seeds),
@@ -230,6 +234,17 @@ class Needs:
 
     # --- from evaluation to report
 
+    def tuning(self) -> dict[str, Any]:
+        """Return the settings of what picks the members of tuned systems."""
+        return {
+            "targets": self.study.targets,
+            "seeds": self.run.seeds,
+            "tuned": {
+                name: {"members": system.members, "on": system.on, "targets": system.targets}
+                for name, system in self.study.tuned.items()
+            },
+        }
+
     def trained_files(self, template: str) -> Files:
         """Return a function: the files of a target's trained baselines, if it has any."""
 
@@ -249,6 +264,7 @@ class Needs:
             "baselines": self.study.merged_baselines,
             "scaling_grid": self.scaling_grid,
             "experiments": self.experiments_of(wildcards.target),
+            "tuned": [name for name, system in self.study.tuned.items() if wildcards.target in system.targets],
         }
 
     def report(self, **more: Any) -> dict[str, Any]:
@@ -256,13 +272,21 @@ class Needs:
         study = self.study
         described = self.run.model_dump(include={"run", "locales", "seeds", "pivot", "base"})
         settings = {
-            "experiments": {name: spec.settings for name, spec in study.experiments.items()},
+            "experiments": {
+                **{name: spec.settings for name, spec in study.experiments.items() if spec.plain},
+                **{name: system.settings for name, system in study.tuned.items()},
+            },
+            "members": {name: spec.settings for name, spec in study.experiments.items() if not spec.plain},
+            "tuned": {
+                name: {"members": system.members, "on": system.on, "parameters": system.parameters}
+                for name, system in study.tuned.items()
+            },
             "languages": study.languages,
             "run": {
                 **described,
                 "labels": study.labels,
                 "margin": self.run.statistics.margin / 100,
-                "order": list(study.experiments),  # the config's, which sorted JSON loses
+                "order": [*study.experiments, *study.tuned],  # the config's, which sorted JSON loses
                 "measures": {name: measure for name, (measure, _) in study.measures.items()},
             },
         }
@@ -275,7 +299,10 @@ class Needs:
             "models": [[locale, seed] for locale in self.run.locales for seed in seeds],
             "merges": [[target, seed] for target in study.targets for seed in seeds],
             "database": {
-                "ablations": {name: spec.ablations for name, spec in study.experiments.items()},
+                "ablations": {
+                    **{name: spec.ablations for name, spec in study.experiments.items()},
+                    **{name: system.ablations for name, system in study.tuned.items()},
+                },
                 "base": self.run.base.name,
                 "results_dir": self.paths.root,
             },

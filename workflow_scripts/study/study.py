@@ -17,9 +17,10 @@ from workflow_scripts.languages.locales import Locale, all_locales, described_by
 from workflow_scripts.merging.method import ROLE, load_method
 from workflow_scripts.selection.baselines import baseline_names
 from workflow_scripts.selection.plan import selection_tier
-from workflow_scripts.selection.systems import TIERS
+from workflow_scripts.selection.systems import TIERS, TUNED_ON_TARGET
 from workflow_scripts.study.config import Run
 from workflow_scripts.study.experiments import ExperimentSpec, expand, measure_of
+from workflow_scripts.study.tuning import TunedSpec
 
 NOT_DESCRIBED = dict.fromkeys(("family", "genus", "script", "region", "resource_level"), "unknown")
 COSINES = "TASK_VECTOR_COSINE"  # the similarity type that compatibility weighting reads
@@ -35,6 +36,8 @@ class Study:
     paths : Paths
     labels : list of str
     experiments : dict of str to ExperimentSpec
+    tuned : dict of str to TunedSpec
+        Systems that pick one of some experiments for each target.
     measures : dict of str to (str, dict)
         Similarity types in use: their measure and all its parameters.
     languages : dict of str to dict
@@ -45,6 +48,7 @@ class Study:
     paths: Paths
     labels: list[str]
     experiments: dict[str, ExperimentSpec]
+    tuned: dict[str, TunedSpec]
     measures: dict[str, tuple[str, dict[str, Any]]]
     languages: dict[str, dict[str, Any]]
 
@@ -104,15 +108,19 @@ def load_study(config: Mapping[str, Any]) -> Study:
     _check_model("base", run.base.name, registry.names("encoder"))
     for locale, seed in itertools.product(run.models, run.seeds):
         _check_model(f"models.{locale}", own_model(run, locale, seed), [])
-    experiments = expand(run)
+    experiments, tuned = expand(run)
     for name, spec in experiments.items():
         _check_candidates(name, spec, run)
     measures = _measures(run, experiments)
     languages = _languages(run, measures)
     for name, spec in experiments.items():
         _check_method(name, spec, run, languages)
-        _check_supervision(name, spec, measures)
-    return Study(run, run_paths(run.run), labels, experiments, measures, languages)
+        _check_supervision(name, spec.settings, spec.allowed, measures)
+    for name, system in tuned.items():
+        member, labelled = experiments[system.members[0]], system.on == "target"
+        picked_by = {"tune_on target": TUNED_ON_TARGET} if labelled else {}
+        _check_supervision(name, member.settings, system.allowed, measures, picked_by)
+    return Study(run, run_paths(run.run), labels, experiments, tuned, measures, languages)
 
 
 def own_model(run: Run, locale: str, seed: int) -> str:
@@ -188,19 +196,26 @@ def _check_method(name: str, spec: ExperimentSpec, run: Run, languages: Mapping[
             )
 
 
-def _check_supervision(name: str, spec: ExperimentSpec, measures: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-    """Raise an `XlmergeError` if an experiment sees more of the target than its block allows."""
-    settings = spec.settings
+def _check_supervision(
+    name: str,
+    settings: Mapping[str, Any],
+    allowed_tiers: Sequence[str],
+    measures: Mapping[str, tuple[str, dict[str, Any]]],
+    picked_by: Mapping[str, str] | None = None,
+) -> None:
+    """Raise an `XlmergeError` if an experiment, or what picks it, sees more of the target than its block allows."""
+    further = picked_by or {}
     measure = registry.load("similarity measure", measures[settings["similarity_type"]][0]).SUPERVISION
     method = load_method(settings["method"], settings["method_parameters"]).supervision
-    needed = max(selection_tier(settings, measure), method, key=TIERS.index)
-    for allowed in spec.allowed:
+    needed = max(selection_tier(settings, measure), method, *further.values(), key=TIERS.index)
+    for allowed in allowed_tiers:
         if TIERS.index(needed) > TIERS.index(allowed):
             parts = {
                 f"similarity {settings['similarity_type']}": measure,
                 f"selector {settings['selector']}": registry.load("selector", settings["selector"]).SUPERVISION,
                 f"method {settings['method']}": method,
                 "include_target": "labelled training" if settings["include_target"] else "none",
+                **further,
             }
             guilty = ", ".join(f"{part} ({tier})" for part, tier in parts.items() if tier == needed)
             raise XlmergeError(

@@ -80,9 +80,10 @@ class PairedRun:
         experiments = self.results.experiments
         pairs = []
         for name, settings in experiments.items():
-            if settings["method"] not in methods:
+            if settings["method"] not in methods or name in self.results.tuned:
                 continue
-            same = [n for n, e in experiments.items() if all(e[k] == settings[k] for k in SELECTION)]
+            plain = {n: e for n, e in experiments.items() if n not in self.results.tuned}
+            same = [n for n, e in plain.items() if all(e[k] == settings[k] for k in SELECTION)]
             flat = [n for method in FLAT for n in same if experiments[n]["method"] == method]
             pairs += [(name, flat[0])] if flat else []
         return pairs

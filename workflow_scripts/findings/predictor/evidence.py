@@ -101,7 +101,11 @@ class Evidence:
             {seed: matrix.loc[locales, locales].to_numpy() for seed, matrix in self.seed_matrices.items()},
             {(t, seed): v.agreement(locales, seed) for t, v in self.validation.items() for seed in self.seeds},
         )
-        without = (e for e in results.plan.values() if not results.experiments[e["experiment"]]["include_target"])
+        without = (
+            entry
+            for entry in results.plan.values()
+            if (settings := results.experiments.get(entry["experiment"])) and not settings["include_target"]
+        )
         return feature_table(without, knowledge)
 
     @cached_property
@@ -178,7 +182,11 @@ def read_validation(results: Results, inputs: Mapping[str, Any], settings: Mappi
     validation = {}
     for target, experiments in targets.items():
         models = {key: read_pack(path, target) for key, path in rows.items()}
-        merged = {(name, seed): read_pack(merges[target, seed], name) for name in experiments for seed in seeds}
+        merged = {
+            (name, seed): read_pack(merges[target, seed], results.stored_name(name, target, seed))
+            for name in experiments
+            for seed in seeds
+        }
         validation[target] = Validation(
             read_examples(tables[target], digests[target])["cluster"].to_numpy(),
             {key: scores.predictions for key, scores in models.items()},

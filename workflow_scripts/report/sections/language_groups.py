@@ -57,7 +57,7 @@ def _plot(data: RunData) -> Plot:
 def _table(data: RunData, group: str, title: str) -> Table:
     return table(
         f"Means over all merges, by {title}",
-        group_breakdown(data.results, data.details, group).to_dict("records"),
+        group_breakdown(data.results, data.compared_merges, group).to_dict("records"),
         {
             title: "group",
             "targets": ("targets", number),

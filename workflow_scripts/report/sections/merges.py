@@ -172,7 +172,7 @@ def _pairs(pairs: pd.DataFrame) -> Table:
 def _extremes(data: RunData) -> list[Block]:
     blocks: list[Block] = []
     for kind, sign in (("better", -1), ("worse", 1)):
-        rows = data.details.assign(order=sign * data.details["effect_best"])
+        rows = data.compared_merges.assign(order=sign * data.compared_merges["effect_best"])
         rows = rows.sort_values(["order", "target", "experiment"])
         rows = rows[rows["order"] < 0].head(EXTREMES)
         if rows.empty:

@@ -175,10 +175,12 @@ def _merge(data: RunData, target: str, name: str, row: pd.Series) -> dict[str, A
 
 
 def _with_weights(data: RunData, target: str, experiment: str) -> str:
-    """Return the sources of the first seed with their weights in percent."""
+    """Return the sources of the first seed with their weights in percent, and the values that a tuned system picked."""
     entries = data.results.plan.values()
     entry = next(e for e in entries if e["target"] == target and e["experiment"] == experiment)
     sources: Sequence[Mapping[str, Any]] = entry["sources"]
+    tuned = data.results.tuned.get(experiment, {"parameters": []})["parameters"]
+    values = "".join(f"; {key} {entry['parameters'][key]}" for key in tuned)
     if len(sources) > MOST_WITH_WEIGHTS:
-        return f"{len(sources)} sources: {', '.join(s['locale'] for s in sources[:4])} …"
-    return ", ".join(f"{s['locale']} {percent(s['weight'], 0)}" for s in sources)
+        return f"{len(sources)} sources: {', '.join(s['locale'] for s in sources[:4])} …{values}"
+    return ", ".join(f"{s['locale']} {percent(s['weight'], 0)}" for s in sources) + values
