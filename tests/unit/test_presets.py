@@ -42,7 +42,7 @@ def test_a_preset_is_a_valid_run(name: str) -> None:
 @pytest.mark.parametrize("run", ["study", "massive"])
 def test_a_question_replaces_the_experiments_and_nothing_that_models_depend_on(run: str, question: str) -> None:
     study, plain = on_top(run, question), load_study(preset(run))
-    assert {a for e in study.experiments.values() for a in e.ablations} == {question}
+    assert all(a.startswith(question) for e in study.experiments.values() for a in e.ablations)
     kept = [
         "run",
         "locales",
