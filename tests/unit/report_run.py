@@ -193,6 +193,6 @@ def _diagnostics() -> pd.DataFrame:
     row = {
         "seed": 0, "similarity_type": "NXN", "selector": "top_k", "num_languages": 2, "include_target": False,
         "compatibility": False, "selector_parameters": "", "tier": "labelled validation", "overlap": 2, "chosen": 2,
-        "mean_rank_by_transfer": 1.5, "chance_rank": 1.5, "transfer": 0.6, "best_transfer": 0.6,
+        "rank_by_transfer": "1;2", "mean_rank_by_transfer": 1.5, "chance_rank": 1.5, "transfer": 0.6, "best_transfer": 0.6,
     }  # fmt: skip
     return pd.DataFrame([{"target": target, **row} for target in LOCALES])

@@ -143,6 +143,10 @@ class Results:
         """Experiment → the supervision that it needs, and that its selection needs."""
         return {e["experiment"]: (e["tier"], e["selection_tier"]) for e in self.plan.values()}
 
+    def measure(self, experiment: str) -> str:
+        """Return the similarity measure that an experiment's sources are chosen by."""
+        return str(self.settings["measures"][self.experiments[experiment]["similarity_type"]])
+
     @property
     def one_seed(self) -> bool:
         """Tell whether the run has a single seed."""

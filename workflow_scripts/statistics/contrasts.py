@@ -37,6 +37,8 @@ BESIDE = (
     FEW_SHOT,
     BEST_SINGLE,
 )  # what else a primary comparison's merge is shown against
+TRANSFER = "nxn"  # the measure that is measured transfer
+FLAT = ("average", "similarity")  # what a method that does more is compared with
 QUESTIONS = {  # what two experiments may differ in → the settings that belong to it
     "method": ("method", "method_parameters"),
     "similarity": ("similarity_type",),
@@ -152,7 +154,8 @@ def between_experiments(results: Results) -> list[Contrast]:
     """Return the merges of every two experiments that differ in one thing only.
 
     The baseline is the other experiment's merge; of two numbers of sources it is the smaller one's, of the target in or
-    out the one without it.
+    out the one without it, of measured transfer and another similarity the other, of a flat merge and another method
+    the flat one.
     """
     contrasts = []
     for names in itertools.combinations(results.experiments, 2):
@@ -162,16 +165,18 @@ def between_experiments(results: Results) -> list[Contrast]:
         common = [t for t in results.targets_of[names[0]] if t in results.targets_of[names[1]]]
         if question is None or not common:
             continue
-        merge, other = sorted(names, key=lambda n: _rank(results.experiments[n]), reverse=True)
+        merge, other = sorted(names, key=lambda n: _rank(results, n), reverse=True)
         pairs: dict[str, Pair] = dict.fromkeys(common, ((merge, MERGE), (other, MERGE)))
         tier = max((results.tiers[n][0] for n in names), key=TIERS.index)
         contrasts.append(Contrast(EXPLORATORY, tier, f"merge − other {question}", merge, MERGE, other, pairs))
     return contrasts
 
 
-def _rank(settings: Mapping[str, Any]) -> tuple[float, bool]:
+def _rank(results: Results, experiment: str) -> tuple[Any, ...]:
+    settings = results.experiments[experiment]
     k = settings["num_languages"]
-    return float("inf") if k == "all" else float(k), settings["include_target"]
+    size = float("inf") if k == "all" else float(k)
+    return size, settings["include_target"], results.measure(experiment) == TRANSFER, settings["method"] not in FLAT
 
 
 def contenders(results: Results) -> list[str]:
@@ -234,6 +239,5 @@ def against_chosen(
 
 def _selects_at(results: Results, experiment: str, tier: str) -> bool:
     settings = results.experiments[experiment]
-    measure = results.settings["measures"][settings["similarity_type"]]
-    control = settings["selector"] == "random_k" or measure == "random"
+    control = settings["selector"] == "random_k" or results.measure(experiment) == "random"
     return results.tiers[experiment] == (tier, tier) and settings["num_languages"] != 1 and not control

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workflow_scripts.findings.claims.outcomes import Outcome, mean_over_targets, values
-from workflow_scripts.findings.claims.paired_run import FLAT, PairedRun
+from workflow_scripts.findings.claims.paired_run import PairedRun
 from workflow_scripts.findings.claims.rules_of_thumb import strong_targets
 from workflow_scripts.findings.older_studies import STRONG_SOURCE
 from workflow_scripts.selection.systems import BEST_SOURCE, MERGE
+from workflow_scripts.statistics.contrasts import FLAT
 
 
 def dare_destroys(run: PairedRun) -> Outcome | None:

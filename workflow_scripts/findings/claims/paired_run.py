@@ -10,10 +10,10 @@ from workflow_scripts.results.items import Correctness, read_items
 from workflow_scripts.results.run_results import Results, differing
 from workflow_scripts.results.tables import SELECTION
 from workflow_scripts.selection.systems import BEST_SINGLE, BEST_SOURCE, MERGE, SELF
+from workflow_scripts.statistics.contrasts import FLAT
 from workflow_scripts.statistics.differences import Differences, Pair, paired_differences
 
 SYSTEMS = frozenset({MERGE, SELF, BEST_SINGLE, BEST_SOURCE})
-FLAT = ("average", "similarity")  # what a method that does more is compared with
 
 
 class PairedRun:

@@ -172,13 +172,13 @@ def _pairs(pairs: pd.DataFrame) -> Table:
 def _extremes(data: RunData) -> list[Block]:
     blocks: list[Block] = []
     for kind, sign in (("better", -1), ("worse", 1)):
-        rows = data.compared_merges.assign(order=sign * data.compared_merges["effect_best"])
+        rows = data.compared_merges.assign(order=sign * data.compared_merges["vs_best_zero_shot_val"])
         rows = rows.sort_values(["order", "target", "experiment"])
         rows = rows[rows["order"] < 0].head(EXTREMES)
         if rows.empty:
-            blocks.append(Prose(f"No merge is {kind} than the best of its own sources."))
+            blocks.append(Prose(f"No merge is {kind} than the best single model that validation data choose."))
         else:
-            caption = f"Merges that are most clearly {kind} than the best of their own sources (an oracle); points"
+            caption = f"Merges that are most clearly {kind} than the best single model that validation data choose; points"
             blocks.append(_merges(data, caption, rows.to_dict("records")))
     return blocks
 
@@ -197,9 +197,9 @@ def _merges(data: RunData, caption: str, rows: list[dict[str, Any]]) -> Table:
             "accuracy [95 %]": lambda row: number_cell(
                 percent_interval(row["accuracy"], row["low"], row["high"]), row["accuracy"]
             ),
-            "best own source (oracle)": ("best_source_oracle", percent),
-            "− best own source (oracle)": ("effect_best", points),
             "− best single (validation)": ("vs_best_zero_shot_val", points),
+            "best zero-shot (oracle)": ("best_zero_shot_oracle", percent),
+            "− best own source (oracle)": ("effect_best", points),
         },
     )
 

@@ -1,5 +1,10 @@
 """Selection diagnostics: do the selectors find the sources that transfer."""
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
 import plotly.graph_objects as go
 
 from workflow_scripts.core.words import number, percent, whole_percent
@@ -13,7 +18,7 @@ def section(data: RunData) -> Section:
     """Return the section on what the selectors picked."""
     rows = selector_overview(data.diagnostics)
     names = selection_names(rows)
-    blocks: list[Block] = [_plot(rows, names), _table(rows, names)]
+    blocks: list[Block] = [_plot(rows, names), _table(rows, names), _ranks(data)]
     if observed := data.observed_shares:
         low = min(observed, key=lambda name: observed[name])
         text = (
@@ -80,3 +85,25 @@ def _table(rows: list[dict], names: list[str]) -> Table:
             "best k (oracle)": ("best possible", percent),
         },
     )
+
+
+def _ranks(data: RunData) -> Folded:
+    """Return the picks of every way of selecting, one by one: their ranks on each target."""
+    picks = data.diagnostics.assign(name=data.diagnostics.apply(_selection, axis=1))
+    rows = [
+        {"target": target, "seed": seed, **of_target.set_index("name")["rank_by_transfer"].str.replace(";", ", ")}
+        for (target, seed), of_target in picks.groupby(["target", "seed"], sort=False)
+    ]
+    columns: dict[str, Column] = {"target": "target", **({} if data.results.one_seed else {"seed": "seed"})}
+    columns |= {name: partial(_of_selection, name) for name in dict.fromkeys(picks["name"])}
+    caption = "Ranks of the chosen sources by zero-shot accuracy on the target’s test data, most similar source first"
+    return Folded("Ranks of the chosen sources, per target", [table(caption, rows, columns)])
+
+
+def _selection(row: pd.Series) -> str:
+    with_target = " · with the target" if row["include_target"] else ""
+    return f"{row['similarity_type']} · {row['selector']} · k={row['num_languages']}{with_target}"
+
+
+def _of_selection(name: str, row: Mapping[str, Any]) -> str:
+    return str(row.get(name, ""))
