@@ -82,7 +82,7 @@ def run_data(**changes: Any) -> RunData:
         "counted": counted(), "examples": examples(), "not_converged": {},
         "predictions": {t: predictions() for t in LOCALES}, "sidecars": [sidecar],
         "disk": {"models": [10**6], "rows": [10], "merges": [10]},
-        "statistics": pd.DataFrame(columns=["baseline", "experiment", "target", "system", "family", "tier", "scope"]),
+        "statistics": pd.DataFrame(columns=["contrast", "baseline", "experiment", "target", "system", "family", "tier", "scope"]),
         "comparison_facts": {},
         "claims": pd.DataFrame(), "recommendations": pd.DataFrame(columns=["target", "primary", "advice"]), "predictor": {},
     }  # fmt: skip

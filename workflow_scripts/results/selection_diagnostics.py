@@ -84,20 +84,24 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else float("nan")
 
 
+# What a way of selecting is.
+WAY = ["similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "compatibility"]
+
+
 def selector_overview(diagnostics: pd.DataFrame) -> list[dict[str, Any]]:
     """Return, per way of selecting, means over targets and seeds, best transfer first.
 
-    A selector's parameters are in its name where they vary.
+    A selector's parameters are in its name where they vary; ``way`` is its values of `WAY`.
     """
-    keys = ["similarity_type", "selector", "selector_parameters", "num_languages", "include_target", "compatibility"]
     variants = diagnostics.groupby("selector")["selector_parameters"].nunique()
     rows = []
-    for values, group in diagnostics.groupby(keys, sort=False):
-        settings = dict(zip(keys, values, strict=True))
+    for values, group in diagnostics.groupby(WAY, sort=False):
+        settings = dict(zip(WAY, values, strict=True))
         told_by = variants[settings["selector"]] > 1
         name = settings["selector"] + (f" ({settings['selector_parameters']})" if told_by else "")
         rows.append(
             {
+                "way": values,
                 "similarity": settings["similarity_type"],
                 "selector": name + (", compatible" if settings["compatibility"] else ""),
                 "k": f"{settings['num_languages']}{' IncTar' if settings['include_target'] else ''}",

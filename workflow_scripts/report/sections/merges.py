@@ -171,14 +171,15 @@ def _pairs(pairs: pd.DataFrame) -> Table:
 
 def _extremes(data: RunData) -> list[Block]:
     blocks: list[Block] = []
+    opponent = "the best single model that validation data choose"
     for kind, sign in (("better", -1), ("worse", 1)):
         rows = data.compared_merges.assign(order=sign * data.compared_merges["vs_best_zero_shot_val"])
         rows = rows.sort_values(["order", "target", "experiment"])
         rows = rows[rows["order"] < 0].head(EXTREMES)
         if rows.empty:
-            blocks.append(Prose(f"No merge is {kind} than the best single model that validation data choose."))
+            blocks.append(Prose(f"No merge is {kind} than {opponent}."))
         else:
-            caption = f"Merges that are most clearly {kind} than the best single model that validation data choose; points"
+            caption = f"Merges that are most clearly {kind} than {opponent}; points"
             blocks.append(_merges(data, caption, rows.to_dict("records")))
     return blocks
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from workflow_scripts.core.words import number, p_value, points_interval
 from workflow_scripts.report.blocks import Block, Column, Folded, Prose, Section, Table, Verbatim, number_cell, table
-from workflow_scripts.report.marks import Text, Verdict, with_code
+from workflow_scripts.report.marks import Text, Verdict
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.report.sections.comparisons import interval_cell
 from workflow_scripts.selection.systems import TIERS
@@ -121,8 +121,7 @@ def _predictor(data: RunData) -> Section:
         "supervision": "tier",
         **{f"regret of `{name}` [95 %]": _regret_of(name) for name in ("predictor", "always merge", "never merge")},
     }
-    said: Text = with_code("Below, what following it loses against hindsight; smaller is better. How it was judged: "
-                           "the section on the predictor.")  # fmt: skip
+    said: Text = "Below, what following it loses against hindsight; smaller is better."
     if any(part["descriptive"] for part in tiers.values()):
         said = (said, " With so few targets this is a description and proves nothing.")
     return Section("question-predictor", PREDICTOR, [Prose(said), table("Regret, percentage points", rows, columns)])
@@ -130,6 +129,8 @@ def _predictor(data: RunData) -> Section:
 
 def _regret_of(name: str) -> Column:
     def cell(row: dict) -> object:
+        if name not in row:
+            return ""
         regret = row[name]["regret"]
         return number_cell(points_interval(regret["value"], regret["low"], regret["high"]), regret["value"])
 

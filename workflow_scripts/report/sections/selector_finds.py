@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from workflow_scripts.core.words import number, percent, whole_percent
 from workflow_scripts.report import plots
 from workflow_scripts.report.blocks import Block, Column, Folded, Plot, Prose, Section, Table, number_cell, table
 from workflow_scripts.report.run_data import RunData
-from workflow_scripts.results.selection_diagnostics import selector_overview
+from workflow_scripts.results.selection_diagnostics import WAY, selector_overview
 
 
 def section(data: RunData) -> Section:
     """Return the section on what the selectors picked."""
     rows = selector_overview(data.diagnostics)
     names = selection_names(rows)
-    blocks: list[Block] = [_plot(rows, names), _table(rows, names), _ranks(data)]
+    named = {row["way"]: name for row, name in zip(rows, names, strict=True)}
+    blocks: list[Block] = [_plot(rows, names), _table(rows, names), _ranks(data, named)]
     if observed := data.observed_shares:
         low = min(observed, key=lambda name: observed[name])
         text = (
@@ -87,22 +87,16 @@ def _table(rows: list[dict], names: list[str]) -> Table:
     )
 
 
-def _ranks(data: RunData) -> Folded:
+def _ranks(data: RunData, names: Mapping[Any, str]) -> Folded:
     """Return the picks of every way of selecting, one by one: their ranks on each target."""
-    picks = data.diagnostics.assign(name=data.diagnostics.apply(_selection, axis=1))
-    rows = [
-        {"target": target, "seed": seed, **of_target.set_index("name")["rank_by_transfer"].str.replace(";", ", ")}
-        for (target, seed), of_target in picks.groupby(["target", "seed"], sort=False)
-    ]
+    rows = []
+    for (target, seed), of_target in data.diagnostics.groupby(["target", "seed"], sort=False):
+        ranks = of_target.set_index(WAY)["rank_by_transfer"].str.replace(";", ", ")
+        rows.append({"target": target, "seed": seed, **{names[way]: ranks[way] for way in ranks.index}})
     columns: dict[str, Column] = {"target": "target", **({} if data.results.one_seed else {"seed": "seed"})}
-    columns |= {name: partial(_of_selection, name) for name in dict.fromkeys(picks["name"])}
+    columns |= {name: partial(_of_selection, name) for name in names.values()}
     caption = "Ranks of the chosen sources by zero-shot accuracy on the target’s test data, most similar source first"
     return Folded("Ranks of the chosen sources, per target", [table(caption, rows, columns)])
-
-
-def _selection(row: pd.Series) -> str:
-    with_target = " · with the target" if row["include_target"] else ""
-    return f"{row['similarity_type']} · {row['selector']} · k={row['num_languages']}{with_target}"
 
 
 def _of_selection(name: str, row: Mapping[str, Any]) -> str:
