@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
+from tests.conftest import preset
+from tests.unit import report_run
 from tests.unit.report_run import full_run, run_data
 from tests.unit.synthetic_runs import Synthetic, settings, wobble
 from tests.unit.test_report_sections import shown, within
@@ -12,7 +13,9 @@ from workflow_scripts.report.blocks import Prose, Section, Table, Verbatim
 from workflow_scripts.report.marks import plain
 from workflow_scripts.report.sections import open_questions, selector_finds
 from workflow_scripts.statistics.comparison import compare_run
-from workflow_scripts.study.config import Run
+from workflow_scripts.study.study import load_study
+
+LOCALES = ["en-US", "de-DE", "es-ES", "fr-FR", "it-IT", "nl-NL"]
 
 EXPERIMENTS = {
     "three": settings(similarity="URIEL"),
@@ -54,8 +57,8 @@ def test_what_a_run_does_not_hold_comes_with_lines_that_answer_it() -> None:
     blocks = within(open_questions.section(run_data()).blocks, Verbatim)
     assert len(blocks) == 3
     for block in blocks:
-        run = Run(run="r", locales=["en-US", "de-DE"], labels=["a", "b"], **yaml.safe_load(block.text))
-        assert len(run.ablations) == 1 and run.ablations[0].sweep
+        study = load_study(preset("tiny", locales=LOCALES, **yaml.safe_load(block.text)))
+        assert len(study.experiments) > 1, "pairs of experiments"
 
 
 def test_a_predictor_answers_with_its_regret_beside_always_and_never() -> None:
@@ -67,6 +70,4 @@ def test_a_predictor_answers_with_its_regret_beside_always_and_never() -> None:
 def test_the_picks_of_every_selector_are_ranked_per_target() -> None:
     tables = within(selector_finds.section(run_data()).blocks, Table)
     ranks = next(t for t in tables if "Ranks of the chosen sources" in plain(t.caption))
-    assert {row[1] for row in shown(ranks)} == {"1, 2"} and len(ranks.rows) == len(
-        set(pd.Series(r[0] for r in shown(ranks)))
-    )
+    assert [row[0] for row in shown(ranks)] == report_run.LOCALES and {row[-1] for row in shown(ranks)} == {"1, 2"}
