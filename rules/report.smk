@@ -10,6 +10,7 @@ FIGURES = [
     "zero_shot_comparison",
     "nxn_heatmap",
     *(["worth_in_labels"] if N.few_shot else []),
+    *(["tuning_curve"] if S.tuned else []),
 ]
 SIDECARS = N.looked_up() + expand(P.similarity_info, measure=S.measures, seed=SEEDS)
 

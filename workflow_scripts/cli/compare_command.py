@@ -5,13 +5,15 @@ from pathlib import Path
 import click
 
 from workflow_scripts.core.errors import XlmergeError
+from workflow_scripts.selection.systems import BEST_SINGLE, MEAN_SINGLE, SELF
 
 TABLE = "report/cross_lingual_summary.csv"
+CHOSEN = "chosen_merge"
 SHOWN = {
-    "self": "own model",
-    "mean_zero_shot": "mean zero-shot",
-    "best_zero_shot_val": "best zero-shot (validation)",
-    "chosen_merge": "merge (validation)",
+    SELF: "own model",
+    MEAN_SINGLE: "mean zero-shot",
+    BEST_SINGLE: "best zero-shot (validation)",
+    CHOSEN: "merge (validation)",
 }
 
 
@@ -49,7 +51,7 @@ def comparison(folders: list[Path]) -> str:
         [
             run,
             *(f"{100 * mean[c]:.1f} %" for c in SHOWN),
-            f"{100 * (mean['chosen_merge'] - mean['best_zero_shot_val']):+.1f}",
+            f"{100 * (mean[CHOSEN] - mean[BEST_SINGLE]):+.1f}",
         ]
         for run, mean in means.items()
     ]

@@ -16,6 +16,7 @@ from workflow_scripts.report.sections import (
     target_page,
     the_data,
     transfer,
+    tuned_merges,
     when_to_merge,
 )
 
@@ -23,6 +24,7 @@ SECTIONS = (
     transfer.section,
     effects.section,
     merges.section,
+    tuned_merges.section,
     prices.section,
     source_counts.section,
     selector_finds.section,

@@ -42,7 +42,7 @@ VIEWS = {
 }
 DISTINCT = """
     SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY experiment, locale, seed ORDER BY ablation_name) AS copy
-                   FROM experiments) WHERE copy = 1"""
+                   FROM experiments WHERE NOT only_for_tuning) WHERE copy = 1"""
 
 
 def build_database(
@@ -108,6 +108,7 @@ def _experiments(
             yield {
                 "ablation_name": ablation,
                 "experiment": name,
+                "only_for_tuning": name in results.members,
                 "started_at": started,
                 "completed_at": completed,
                 "locale": merge["target"],

@@ -84,9 +84,15 @@ class Evidence:
 
     @cached_property
     def options(self) -> dict[str, list[Option]]:
-        """Target → what one could do, known from validation data alone."""
+        """Target → what one could do, known from validation data alone.
+
+        Systems that are tuned on the others are none: elsewhere this target is one of the others, so that how good they
+        are there has seen its labels.
+        """
         mean = dict(iter(self.results.mean.groupby("target")))
-        return {t: target_options(mean[t], self.results.experiments) for t in self.results.targets}
+        on_others = {name for name, system in self.results.tuned.items() if system["on"] == "others"}
+        offered = {name: e for name, e in self.results.experiments.items() if name not in on_others}
+        return {t: target_options(mean[t], offered) for t in self.results.targets}
 
     @cached_property
     def features(self) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -21,7 +21,7 @@ RIDGE = 0.1  # with free statistics or an anchor
 
 
 @dataclass(frozen=True)
-class Statistics:
+class InputStatistics:
     """The sources' Gram matrices, and the merge that the solution is drawn to, with its first pass."""
 
     grams: Grams
@@ -77,7 +77,7 @@ def regmean(
     Parameters
     ----------
     piece : Piece
-        ``state``: `Statistics`; a matrix is a whole tensor.
+        ``state``: `InputStatistics`; a matrix is a whole tensor.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def regmean(
     progressive: arXiv 2508.03121; anchor: arXiv 2605.12843. Without a ridge, an input feature that is 0 in all sources
     says nothing about its weights: they are merged as Σ wᵢτᵢ.
     """
-    state: Statistics = piece.state
+    state: InputStatistics = piece.state
     if not state.grams.covers(piece.tensor):
         return weighted_sum(piece.tau, piece.weights)
     left, right = _equations(piece, state.grams)
@@ -126,15 +126,15 @@ def _fill_silent(left: np.ndarray, right: np.ndarray, piece: Piece) -> None:
         right[silent] = np.tensordot(piece.weights, matrices, 1).T
 
 
-def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> Statistics:
+def prepare(sources: Sources, parameters: Mapping[str, Any], context: Context) -> InputStatistics:
     """Open the measurements, and make the anchor's first pass."""
     free = parameters["statistics"] == "free"
     grams: Grams = FreeGrams(context) if free else MeasuredGrams(context, parameters["alpha"])
     if parameters["anchor"] is None:
-        return Statistics(grams, None, None)
+        return InputStatistics(grams, None, None)
     anchor = inner_method(parameters, "anchor")
     anchor.check_sources(len(context.names))
-    return Statistics(grams, anchor, anchor.prepare(sources, context))
+    return InputStatistics(grams, anchor, anchor.prepare(sources, context))
 
 
 def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:

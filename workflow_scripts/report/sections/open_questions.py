@@ -16,7 +16,7 @@ MOST = 8  # comparisons that are shown; more are folded
 
 
 @dataclass(frozen=True)
-class Question:
+class OpenQuestion:
     """A question that pairs of experiments answer: those that differ in one thing.
 
     Attributes
@@ -37,18 +37,18 @@ class Question:
 
 
 QUESTIONS = (
-    Question(
+    OpenQuestion(
         "Are more sources better?",
         "number of sources",
         "fixed: {method: similarity, similarity_type: NXN, include_target: false}\nsweep: {num_languages: [2, 3, 5]}",
     ),
-    Question(
+    OpenQuestion(
         "Does measured transfer choose better sources?",
         "similarity",
         "fixed: {method: similarity, num_languages: 3, include_target: false}\nsweep: {similarity_type: [NXN, URIEL]}",
         transfer=True,
     ),
-    Question(
+    OpenQuestion(
         "Is another method better than averaging?",
         "method",
         "fixed: {similarity_type: NXN, num_languages: 3, include_target: false}\n"
@@ -64,7 +64,7 @@ def section(data: RunData) -> Section:
     return Section("open-questions", "What earlier work left open", [*answers, _predictor(data)])
 
 
-def _answer(data: RunData, question: Question) -> Section:
+def _answer(data: RunData, question: OpenQuestion) -> Section:
     rows = _comparisons(data, question)
     if rows.empty:
         text = "This run cannot tell: it has no two experiments that differ in this alone. This block answers it:"
@@ -79,7 +79,7 @@ def _answer(data: RunData, question: Question) -> Section:
     return Section(f"question-{question.differ.replace(' ', '-')}", question.text, blocks)
 
 
-def _comparisons(data: RunData, question: Question) -> pd.DataFrame:
+def _comparisons(data: RunData, question: OpenQuestion) -> pd.DataFrame:
     across = data.across_targets(EXPLORATORY)
     rows = across[across["contrast"] == f"merge − other {question.differ}"]
     if question.transfer:
@@ -87,7 +87,7 @@ def _comparisons(data: RunData, question: Question) -> pd.DataFrame:
     return rows
 
 
-def _tests(data: RunData, rows: pd.DataFrame, question: Question) -> Table:
+def _tests(data: RunData, rows: pd.DataFrame, question: OpenQuestion) -> Table:
     titles = data.results.titles
     columns: dict[str, Column] = {
         "first": lambda row: titles[row["experiment"]],
@@ -100,7 +100,7 @@ def _tests(data: RunData, rows: pd.DataFrame, question: Question) -> Table:
     return table(question.text, [row for _, row in rows.iterrows()], columns)
 
 
-def _block(question: Question) -> str:
+def _block(question: OpenQuestion) -> str:
     name = question.differ.replace(" ", "_")
     lines = "\n    ".join(question.lines.splitlines())
     return f"ablations:\n  - name: {name}\n    {lines}"
