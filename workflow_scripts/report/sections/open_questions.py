@@ -1,7 +1,9 @@
 """Questions that earlier work left open: what this run answers, and the config lines that would answer the rest."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from workflow_scripts.core.words import number, p_value, points_interval
@@ -9,8 +11,9 @@ from workflow_scripts.report.blocks import Block, Column, Folded, Prose, Section
 from workflow_scripts.report.marks import Text, Verdict
 from workflow_scripts.report.run_data import RunData
 from workflow_scripts.report.sections.comparisons import interval_cell
+from workflow_scripts.results.run_results import Results
 from workflow_scripts.selection.systems import TIERS
-from workflow_scripts.statistics.contrasts import EXPLORATORY, TRANSFER
+from workflow_scripts.statistics.contrasts import EXPLORATORY, FLAT, TRANSFER
 
 MOST = 8  # comparisons that are shown; more are folded
 
@@ -26,14 +29,19 @@ class OpenQuestion:
         The thing, as the contrasts name it.
     lines : str
         A block of the config that answers it.
-    transfer : bool
-        Are only pairs of interest whose first one goes by measured transfer?
+    first, second : callable, optional
+        Which experiments a pair of interest may have, given the results and a name.
     """
 
     text: str
     differ: str
     lines: str
-    transfer: bool = False
+    first: Callable[[Results, str], bool] = lambda results, name: True
+    second: Callable[[Results, str], bool] = lambda results, name: True
+
+
+def _is_flat(results: Results, name: str) -> bool:
+    return results.experiments[name]["method"] in FLAT
 
 
 QUESTIONS = (
@@ -46,13 +54,15 @@ QUESTIONS = (
         "Does measured transfer choose better sources?",
         "similarity",
         "fixed: {method: similarity, num_languages: 3, include_target: false}\nsweep: {similarity_type: [NXN, URIEL]}",
-        transfer=True,
+        first=lambda results, name: results.measure(name) == TRANSFER,
     ),
     OpenQuestion(
         "Is another method better than averaging?",
         "method",
         "fixed: {similarity_type: NXN, num_languages: 3, include_target: false}\n"
         "sweep: {method: [average, ties, tsv_m, regmean]}",
+        first=lambda results, name: not _is_flat(results, name),
+        second=_is_flat,
     ),
 )
 PREDICTOR = "Can a predictor tell beforehand when to merge?"
@@ -82,9 +92,9 @@ def _answer(data: RunData, question: OpenQuestion) -> Section:
 def _comparisons(data: RunData, question: OpenQuestion) -> pd.DataFrame:
     across = data.across_targets(EXPLORATORY)
     rows = across[across["contrast"] == f"merge − other {question.differ}"]
-    if question.transfer:
-        rows = rows[rows["experiment"].map(lambda name: data.results.measure(name) == TRANSFER)]
-    return rows
+    first = [question.first(data.results, name) for name in rows["experiment"]]
+    second = [question.second(data.results, name) for name in rows["baseline"]]
+    return rows[np.array(first, bool) & np.array(second, bool)]
 
 
 def _tests(data: RunData, rows: pd.DataFrame, question: OpenQuestion) -> Table:
