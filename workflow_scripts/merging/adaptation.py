@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.merging.coefficients import blocks_of_model
+from workflow_scripts.merging.coefficients import Granularity, blocks_of_model
 from workflow_scripts.models.checkpoints import State, TaskVector, Vocabulary, load_task_vector
 from workflow_scripts.models.tokens import compact_model
 
@@ -148,6 +148,14 @@ class Subject:
             return torch.cat([self.merged.log_probabilities(coefficients, *self.batch(part)) for part in parts])
 
 
+def load_subject(
+    inputs: Mapping[str, Any], texts: Sequence[str], granularity: Granularity, base: str, max_length: int
+) -> Subject:
+    """Return the merges of a job's sources, ``inputs["models"]`` from θ₀ in ``inputs["base"]``, on some sentences."""
+    sources = [load_task_vector(path, base) for path in inputs["models"]]
+    return Subject(inputs["base"], sources, texts, blocks_of_model(inputs["base"], granularity), max_length)
+
+
 def learn_on_target(
     learn: Callable[..., Learned],
     inputs: Mapping[str, Any],
@@ -182,9 +190,8 @@ def learn_on_target(
         See `Learned`.
     """
     texts = read_examples(inputs["text"][0], inputs["text_digest"][0])["text"].tolist()
-    sources = [load_task_vector(path, base) for path in inputs["models"]]
-    blocks = blocks_of_model(inputs["base"], parameters["granularity"])
-    learned = learn(Subject(inputs["base"], sources, texts, blocks, max_length), weights, parameters, seed)
+    subject = load_subject(inputs, texts, parameters["granularity"], base, max_length)
+    learned = learn(subject, weights, parameters, seed)
     return learned.coefficients, learned.history
 
 

@@ -9,9 +9,7 @@ import torch
 from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.core.errors import XlmergeError
 from workflow_scripts.data.examples import read_examples
-from workflow_scripts.merging.adaptation import Subject
-from workflow_scripts.merging.coefficients import blocks_of_model
-from workflow_scripts.models.checkpoints import load_task_vector
+from workflow_scripts.merging.adaptation import Subject, load_subject
 
 FOLDS = 2
 
@@ -54,9 +52,7 @@ def evolve_on_target(
         If all sentences are of one cluster.
     """
     table = read_examples(inputs["text"][0], inputs["text_digest"][0])
-    sources = [load_task_vector(path, base) for path in inputs["models"]]
-    blocks = blocks_of_model(inputs["base"], parameters["granularity"])
-    subject = Subject(inputs["base"], sources, table["text"].tolist(), blocks, max_length)
+    subject = load_subject(inputs, table["text"].tolist(), parameters["granularity"], base, max_length)
     labels = torch.tensor(table["label"].tolist(), device=subject.merged.model.device)
     folds = split_clusters(table["cluster"].astype(str).tolist(), seed)
     every = list(range(len(labels)))

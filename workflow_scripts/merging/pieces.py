@@ -112,6 +112,11 @@ class Context:
     coefficients: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
+def whole_encoder_matrices(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:
+    """Return ``"tensor"`` for the encoder's matrices: the ``shape`` of methods that work on these alone."""
+    return "tensor" if context.layout.is_encoder_matrix(tensor) else "elementwise"
+
+
 @dataclass
 class Piece:
     """A stretch of one tensor in all sources.

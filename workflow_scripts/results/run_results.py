@@ -11,6 +11,7 @@ import pandas as pd
 from workflow_scripts.core.atomic import read_json
 from workflow_scripts.core.lookup import SHAPED_BY, release
 from workflow_scripts.core.matrices import read_matrix
+from workflow_scripts.results.tuned_systems import read_entries
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.systems import BEST_SINGLE, MERGE, SEED_SOUP, TIERS, system
 
@@ -159,10 +160,9 @@ def read_results(inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> Resu
     systems["experiment"] = systems["experiment"].fillna("")
     merges = systems[systems["system"] == MERGE]
     made = set(zip(merges["experiment"], merges["target"], strict=True))
-    plan = {key: entry for path in [inputs["plan"], *inputs["tuned"]] for key, entry in read_json(path).items()}
     return Results(
         systems=systems.reset_index(drop=True),
-        plan={k: e for k, e in plan.items() if (e["experiment"], e["target"]) in made},
+        plan={k: e for k, e in read_entries(inputs).items() if (e["experiment"], e["target"]) in made},
         experiments={n: e for n, e in settings["experiments"].items() if n in {name for name, _ in made}},
         members=settings["members"],
         tuned=settings["tuned"],

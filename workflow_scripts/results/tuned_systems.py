@@ -8,11 +8,17 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from workflow_scripts.core.atomic import read_json
 from workflow_scripts.results.computations import first_best
 from workflow_scripts.selection.plan import entry_key
 from workflow_scripts.selection.systems import TIERS, TUNED_ON_TARGET
 
 Scores = Mapping[tuple[str, int], Mapping[str, float]]  # (target, seed) → merge → validation accuracy
+
+
+def read_entries(inputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the plan's entries and those of tuned systems, from a job's inputs ``plan`` and ``tuned``."""
+    return {key: entry for path in (inputs["plan"], *inputs["tuned"]) for key, entry in read_json(path).items()}
 
 
 def tuned_entries(

@@ -30,7 +30,6 @@ UNFINISHED = "At least one job did not complete successfully"
 FULL = re.compile(
     r"the disk is full|No space left on device|Disk quota exceeded|\[Errno 28\]|\[Errno 122\]|os error 28"
 )
-LOW = 100e6  # bytes; a disk with less is what was full
 OURS = re.compile(r"xlmerge: (?:error in \w+: |error: )?(?P<message>.*?)(?=\s*(?:\n  File \"|\Z))", re.DOTALL)
 ABOVE = re.compile(r"\n +\(check individual jobs above for details\)")  # they are not listed
 AGAIN = "run the same command again: what is done is kept"

@@ -1,17 +1,16 @@
 """Iso-C: the sum of the task vectors with a flat spectrum."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import mean, total
 from workflow_scripts.merging.geometry import singular_triples
-from workflow_scripts.merging.pieces import Context, Piece, Shape
-from workflow_scripts.merging.streaming import Tensor
+from workflow_scripts.merging.pieces import Piece, whole_encoder_matrices
 
 USES_WEIGHTS = False
+shape = whole_encoder_matrices
 LENGTH = 3.0  # λ√K where λ is not given
 
 
@@ -53,8 +52,3 @@ def iso_c(
     left, sigma, right = singular_triples(summed)
     flat = length * sigma.sum() / min(summed.shape) * left @ right.T
     return flat.astype(np.float32).reshape(-1)
-
-
-def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:
-    """Return ``"tensor"`` for the encoder's matrices."""
-    return "tensor" if context.layout.is_encoder_matrix(tensor) else "elementwise"

@@ -1,16 +1,15 @@
 """SCORE: the sources' matrices in a common basis, without the interference between its directions."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from workflow_scripts.merging.arithmetic import mean
 from workflow_scripts.merging.geometry import joint_bases
-from workflow_scripts.merging.pieces import Context, Piece, Shape
-from workflow_scripts.merging.streaming import Tensor
+from workflow_scripts.merging.pieces import Piece, whole_encoder_matrices
 
 USES_WEIGHTS = False
+shape = whole_encoder_matrices
 WIDTH = 1.96  # standard deviations
 
 
@@ -40,11 +39,6 @@ def score(piece: Piece) -> np.ndarray:
         return mean(piece.tau)
     matrices = [tau.reshape(piece.tensor.shape).astype(np.float64) for tau in piece.tau]
     return _merge(matrices).astype(np.float32).reshape(-1)
-
-
-def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:
-    """Return ``"tensor"`` for the encoder's matrices."""
-    return "tensor" if context.layout.is_encoder_matrix(tensor) else "elementwise"
 
 
 def _merge(matrices: Sequence[np.ndarray]) -> np.ndarray:

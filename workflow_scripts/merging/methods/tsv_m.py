@@ -1,17 +1,16 @@
 """TSV-Merge: the sources' leading singular vectors, made orthogonal to each other."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from workflow_scripts.merging.arithmetic import mean
 from workflow_scripts.merging.geometry import joint_bases
-from workflow_scripts.merging.pieces import Context, Piece, Shape
-from workflow_scripts.merging.streaming import Tensor
+from workflow_scripts.merging.pieces import Piece, whole_encoder_matrices
 
 USES_WEIGHTS = False
+shape = whole_encoder_matrices
 
 
 def tsv_m(
@@ -42,11 +41,6 @@ def tsv_m(
         return mean(piece.tau) * np.float32(scaling)
     merged = _merge([tau.reshape(piece.tensor.shape) for tau in piece.tau])
     return (merged * scaling).astype(np.float32).reshape(-1)
-
-
-def shape(tensor: Tensor, parameters: Mapping[str, Any], context: Context) -> Shape:
-    """Return ``"tensor"`` for the encoder's matrices."""
-    return "tensor" if context.layout.is_encoder_matrix(tensor) else "elementwise"
 
 
 def _merge(matrices: list[np.ndarray]) -> np.ndarray:
