@@ -1,7 +1,7 @@
 """Gram matrices measured on the way up: what a layer sees in a model whose layers below are merged already."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from workflow_scripts.core.digests import derive_seed
 from workflow_scripts.data.examples import read_examples
 from workflow_scripts.merging.coefficients import block_of
 from workflow_scripts.merging.engine import merge_steps, vector_writer
+from workflow_scripts.merging.measurements.gram import InputGrams, hooked, linear_layers
 from workflow_scripts.merging.method import Step
 from workflow_scripts.merging.pieces import Context, Layout
 from workflow_scripts.merging.streaming import TensorFile, TensorWriter
@@ -128,41 +129,26 @@ def _grams(
     model: PreTrainedModel, tensors: frozenset[str], encoded: Sequence[Sequence[int]]
 ) -> dict[str, torch.Tensor]:
     """Return XᵀX / n of the inputs of a block's linear layers; passes end above the block."""
-    linear = {f"{n}.weight": m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
-    wanted = {name: module for name, module in linear.items() if name in tensors}
-    if not wanted:
+    linear = linear_layers(model)
+    grams = InputGrams({name: layer for name, layer in linear.items() if name in tensors})
+    if not grams.layers:
         return {}
-    total = {name: torch.zeros(m.in_features, m.in_features) for name, m in wanted.items()}
-    rows = dict.fromkeys(wanted, 0)
-
-    def add(name: str, module: Any, given: Any) -> None:
-        x = given[0].detach().reshape(-1, module.in_features).float()
-        total[name] += (x.T @ x).cpu()
-        rows[name] += len(x)
 
     def end(module: Any, given: Any) -> None:
-        if all(rows[name] > seen[name] for name in wanted):
+        if all(grams.rows[name] > seen[name] for name in grams.layers):
             raise _EnoughError
 
-    seen = dict(rows)
-    with _hooked({module: partial(add, name) if name in wanted else end for name, module in linear.items()}):
+    seen = dict(grams.rows)
+    hooks: dict[torch.nn.Module, Callable[..., None]] = {
+        layer: partial(grams.add, name) if name in grams.layers else end for name, layer in linear.items()
+    }
+    with hooked(hooks):
         for batch in one_length_batches(encoded, BATCH_TOKENS):
-            seen.update(rows)
+            seen.update(grams.rows)
             ids = torch.tensor([list(encoded[i]) for i in batch], device=model.device)
             with contextlib.suppress(_EnoughError), torch.inference_mode():
                 model(input_ids=ids)
-    return {name: value / rows[name] for name, value in total.items()}
-
-
-@contextlib.contextmanager
-def _hooked(hooks: Mapping[torch.nn.Module, Any]) -> Iterator[None]:
-    """Call functions before modules run."""
-    handles = [module.register_forward_pre_hook(hook) for module, hook in hooks.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return {name: value.cpu() for name, value in grams.means().items()}
 
 
 def _together(parts: Sequence[Path], out: Path) -> Path:

@@ -1,11 +1,15 @@
 """Gram matrices of the inputs of a model's linear layers."""
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
     from workflow_scripts.merging.measuring import ModelText
 
@@ -35,24 +39,53 @@ def gram(
     """
     import torch
 
-    layers = {f"{n}.weight": m for n, m in subject.model.named_modules() if isinstance(m, torch.nn.Linear)}
-    total: dict[str, Any] = {}
-    rows = dict.fromkeys(layers, 0)
+    grams = InputGrams(linear_layers(subject.model))
+    with hooked({layer: partial(grams.add, name) for name, layer in grams.layers.items()}), torch.inference_mode():
+        for _, ids in subject.batches(subject.sample(examples), BATCH):
+            subject.model(input_ids=ids)
+    return grams.means()
 
-    def hook(name: str) -> Any:
-        def add(module: Any, inputs: Any) -> None:
-            x = inputs[0].detach().reshape(-1, module.in_features).float()
-            total[name] = x.T @ x if name not in total else total[name].addmm_(x.T, x)
-            rows[name] += len(x)
 
-        return add
+def linear_layers(model: "PreTrainedModel") -> "dict[str, torch.nn.Linear]":
+    """Return a model's linear layers by the name of their weight."""
+    import torch
 
-    handles = [layer.register_forward_pre_hook(hook(name)) for name, layer in layers.items()]
+    return {f"{n}.weight": m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+
+
+class InputGrams:
+    """XᵀX and the number of rows of X, the inputs of linear layers, added up while sentences pass.
+
+    Attributes
+    ----------
+    layers : dict of str to Linear
+        By the name of their weight.
+    rows : dict of str to int
+        How many tokens each layer has seen.
+    """
+
+    def __init__(self, layers: "dict[str, torch.nn.Linear]") -> None:
+        self.layers = layers
+        self.rows = dict.fromkeys(layers, 0)
+        self._total: dict[str, torch.Tensor] = {}
+
+    def add(self, name: str, module: Any, inputs: Any) -> None:
+        """Add what a layer gets: a hook, once its name is given."""
+        x = inputs[0].detach().reshape(-1, module.in_features).float()
+        self._total[name] = x.T @ x if name not in self._total else self._total[name].addmm_(x.T, x)
+        self.rows[name] += len(x)
+
+    def means(self) -> "dict[str, torch.Tensor]":
+        """Return XᵀX / n of each layer, float32, shape (features, features)."""
+        return {name: value / self.rows[name] for name, value in self._total.items()}
+
+
+@contextlib.contextmanager
+def hooked(hooks: "Mapping[torch.nn.Module, Callable[..., None]]") -> Iterator[None]:
+    """Call functions before modules run."""
+    handles = [module.register_forward_pre_hook(hook) for module, hook in hooks.items()]
     try:
-        with torch.inference_mode():
-            for _, ids in subject.batches(subject.sample(examples), BATCH):
-                subject.model(input_ids=ids)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return {name: value / rows[name] for name, value in total.items()}
